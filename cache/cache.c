@@ -1,0 +1,865 @@
+#include "cache/cache.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "cache/servers.h"
+#include "cache/session.h"
+#include "cache/stream.h"
+#include "cache/tree.h"
+#include "cache/util/log.h"
+#include "cache/write.h"
+
+enum {
+	LIST_WINDOW = 512,  /* children of one listing asked for at once */
+	DIAGNOSE_MS = 300,  /* without a connection for so long at the start, we look why */
+};
+
+struct cache {
+	struct tree *tree;
+	struct stream *stream;
+	struct session *session;
+	struct writer *writer;
+	char *hosts, *chroot;
+	int timeout;
+
+	pthread_mutex_t lock; /* a leaf, over the members below */
+	pthread_cond_t changed;
+	bool is_connected; /* the session, at least once */
+	bool is_announced; /* the stream */
+	bool has_auth_failed;
+	bool was_unwatched; /* and the log says so */
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- Asking the tree, and the stream where the tree does not know --- */
+
+/* Somebody who waits for an answer. Embedded in whatever they remember. */
+struct ask {
+	struct tree_waiter waiter; /* first */
+	void (*done)(struct ask *ask, int error, const struct node_info *info);
+};
+
+/* A read under way. */
+struct fetch {
+	struct cache *cache;
+	enum tree_query query;
+	enum stream_read read;
+	char path[];
+};
+
+/* Gives the reply to the tree and to those it answers. True: *read must be sent first. */
+static bool deliver(struct cache *cache, const char *path, enum tree_query query, enum stream_read *read,
+	const struct stream_reply *reply)
+{
+	struct node_info info = { 0 };
+	struct tree_waiter *waiters;
+	bool again;
+	int error;
+
+	waiters = tree_reply(cache->tree, path, query, read, reply, now_ms(), &again, &error, &info);
+	while (waiters) {
+		struct ask *ask = (struct ask *)waiters;
+
+		waiters = waiters->next;
+		ask->done(ask, error, error ? NULL : &info);
+	}
+	node_info_release(&info);
+	return again;
+}
+
+static void fetch_done(const struct stream_reply *reply, void *arg)
+{
+	const struct stream_reply failed = { .error = -ENOMEM };
+	struct fetch *fetch = arg;
+	struct cache *cache = fetch->cache;
+
+	if (deliver(cache, fetch->path, fetch->query, &fetch->read, reply)) {
+		if (stream_send(cache->stream, fetch->read, fetch->path, fetch_done, fetch) == 0)
+			return;
+		(void)deliver(cache, fetch->path, fetch->query, &fetch->read, &failed);
+	}
+	free(fetch);
+}
+
+static int send_fetch(struct cache *cache, const char *path, enum tree_query query, enum stream_read read)
+{
+	size_t size = strlen(path) + 1;
+	struct fetch *fetch = malloc(sizeof(*fetch) + size);
+	int err = -ENOMEM;
+
+	if (!fetch)
+		return err;
+	fetch->cache = cache;
+	fetch->query = query;
+	fetch->read = read;
+	memcpy(fetch->path, path, size);
+	err = stream_send(cache->stream, read, path, fetch_done, fetch);
+	if (err)
+		free(fetch);
+	return err;
+}
+
+/* Answers from the tree (TREE_READY, *error and *info as tree_ask), or takes ask and calls it later (TREE_WAITING). */
+static int ask_tree(struct cache *cache, const char *path, enum tree_query query, struct ask *ask, int *error,
+	struct node_info *info)
+{
+	enum stream_read read;
+	struct stream_reply failed = { .error = 0 };
+	int step = tree_ask(cache->tree, path, query, now_ms(), &ask->waiter, &read, error, info);
+
+	if (step != TREE_FETCH)
+		return step;
+	failed.error = send_fetch(cache, path, query, read);
+	if (failed.error)
+		(void)deliver(cache, path, query, &read, &failed);
+	return TREE_WAITING;
+}
+
+/* --- One znode --- */
+
+struct node_ask {
+	struct ask ask;
+	cache_node_cb *done;
+	void *arg;
+};
+
+static void node_asked(struct ask *ask, int error, const struct node_info *info)
+{
+	struct node_ask *node = (struct node_ask *)ask;
+
+	node->done(error, info, node->arg);
+	free(node);
+}
+
+static int ask_node(struct cache *cache, const char *path, enum tree_query query, cache_node_cb *done, void *arg)
+{
+	struct node_ask *node = malloc(sizeof(*node));
+	struct node_info info;
+	int error;
+	int step;
+
+	if (!node)
+		return -ENOMEM;
+	*node = (struct node_ask){ .ask.done = node_asked, .done = done, .arg = arg };
+	step = ask_tree(cache, path, query, &node->ask, &error, &info);
+	if (step < 0) {
+		free(node);
+		return step;
+	}
+	if (step == TREE_READY) {
+		node_asked(&node->ask, error, error ? NULL : &info);
+		if (!error)
+			node_info_release(&info);
+	}
+	return 0;
+}
+
+int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg)
+{
+	return ask_node(cache, path, TREE_NODE, done, arg);
+}
+
+/* --- A znode's children --- */
+
+struct list;
+
+struct child_ask {
+	struct ask ask;
+	struct list *list;
+	size_t index;
+};
+
+/* A listing being put together. Whoever brings refs to zero ends it: one for each child that is not known yet, one for each
+ * thread at work in list_ask_more. */
+struct list {
+	struct cache *cache;
+	char *path;
+	cache_children_cb *done;
+	void *arg;
+	struct cache_children *children; /* each place is written by the one who asked for it */
+	struct child_ask *asks;
+	_Atomic(size_t) next; /* the first child not asked for */
+	_Atomic(size_t) refs;
+	_Atomic(int) error;
+};
+
+enum { NO_CHILD = -1 }; /* as data_length: it has gone meanwhile */
+
+struct cache_children *cache_children_get(struct cache_children *children)
+{
+	if (children)
+		atomic_fetch_add_explicit(&children->refs, 1, memory_order_relaxed);
+	return children;
+}
+
+void cache_children_put(struct cache_children *children)
+{
+	if (!children || atomic_fetch_sub_explicit(&children->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	listing_put(children->names);
+	free(children);
+}
+
+static int compare_children(const void *a, const void *b)
+{
+	const struct cache_child *left = a;
+	const struct cache_child *right = b;
+
+	if (left->stat.czxid != right->stat.czxid)
+		return left->stat.czxid < right->stat.czxid ? -1 : 1;
+	return strcmp(left->name, right->name);
+}
+
+static void list_end(struct list *list)
+{
+	struct cache_children *children = list->children;
+	int error = atomic_load(&list->error);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < children->count; i++) {
+		if (children->list[i].stat.data_length != NO_CHILD)
+			children->list[kept++] = children->list[i];
+	}
+	children->count = kept;
+	qsort(children->list, kept, sizeof(children->list[0]), compare_children);
+	list->done(error, error ? NULL : children, list->arg);
+	cache_children_put(children);
+	free(list->asks);
+	free(list->path);
+	free(list);
+}
+
+static void list_put(struct list *list)
+{
+	if (atomic_fetch_sub(&list->refs, 1) == 1)
+		list_end(list);
+}
+
+static void list_take_child(struct list *list, size_t index, int error, const struct node_info *info)
+{
+	struct cache_child *child = &list->children->list[index];
+
+	if (!error)
+		child->stat = info->stat;
+	else if (error != -ENOENT)
+		atomic_store(&list->error, error);
+	list_put(list);
+}
+
+static void list_ask_more(struct list *list, int count);
+
+static void child_asked(struct ask *ask, int error, const struct node_info *info)
+{
+	struct child_ask *child = (struct child_ask *)ask;
+	struct list *list = child->list;
+
+	atomic_fetch_add(&list->refs, 1);
+	list_take_child(list, child->index, error, info);
+	list_ask_more(list, 1);
+	list_put(list);
+}
+
+/* A step of the tree, or -ENOMEM. */
+static int list_ask_child(struct list *list, size_t index)
+{
+	const char *name = list->children->list[index].name;
+	bool is_root = list->path[1] == '\0';
+	size_t size = strlen(list->path) + strlen(name) + 2;
+	char *path = malloc(size);
+	struct node_info info;
+	int error;
+	int step;
+
+	if (!path)
+		return -ENOMEM;
+	(void)snprintf(path, size, "%s/%s", is_root ? "" : list->path, name);
+	list->asks[index] = (struct child_ask){ .ask.done = child_asked, .list = list, .index = index };
+	step = ask_tree(list->cache, path, TREE_NODE, &list->asks[index].ask, &error, &info);
+	free(path);
+	if (step == TREE_READY) {
+		list_take_child(list, index, error, &info);
+		if (!error)
+			node_info_release(&info);
+	}
+	return step;
+}
+
+/* Asks until count questions have gone to the server or there is nothing left to ask. The caller holds a reference. */
+static void list_ask_more(struct list *list, int count)
+{
+	while (count > 0) {
+		size_t index = atomic_fetch_add(&list->next, 1);
+		int step;
+
+		if (index >= list->children->count)
+			return;
+		step = list_ask_child(list, index);
+		if (step < 0)
+			list_take_child(list, index, step, NULL);
+		if (step == TREE_WAITING)
+			count--;
+	}
+}
+
+static int list_begin(struct list *list, const struct node_info *info)
+{
+	size_t count = info->children->count;
+	struct cache_children *children = malloc(sizeof(*children) + count * sizeof(children->list[0]));
+
+	list->asks = malloc((count + 1) * sizeof(list->asks[0]));
+	if (!children || !list->asks) {
+		free(children);
+		return -ENOMEM;
+	}
+	atomic_init(&children->refs, 1);
+	children->stat = info->stat;
+	children->names = listing_get(info->children);
+	children->count = count;
+	for (size_t i = 0; i < count; i++)
+		children->list[i] = (struct cache_child){
+			.name = info->children->names[i], .stat.data_length = NO_CHILD };
+	list->children = children;
+	atomic_store(&list->refs, count + 1);
+	return 0;
+}
+
+static void children_asked(int error, const struct node_info *info, void *arg)
+{
+	struct list *list = arg;
+
+	if (!error)
+		error = list_begin(list, info);
+	if (error) {
+		list->done(error, NULL, list->arg);
+		free(list->asks);
+		free(list->path);
+		free(list);
+		return;
+	}
+	stream_cork(list->cache->stream);
+	list_ask_more(list, LIST_WINDOW);
+	stream_uncork(list->cache->stream);
+	list_put(list);
+}
+
+int cache_list(struct cache *cache, const char *path, cache_children_cb *done, void *arg)
+{
+	struct list *list = calloc(1, sizeof(*list));
+	int err = -ENOMEM;
+
+	if (!list)
+		return err;
+	list->cache = cache;
+	list->done = done;
+	list->arg = arg;
+	list->path = strdup(path);
+	if (list->path)
+		err = ask_node(cache, path, TREE_CHILDREN, children_asked, list);
+	if (err) {
+		free(list->path);
+		free(list);
+	}
+	return err;
+}
+
+/* --- Changes --- */
+
+/* A transaction of ours on one znode, from its sending until the stream has passed it. */
+struct change {
+	struct cache *cache;
+	char *path;
+	bool is_birth_or_death;
+	struct write_result result;
+	cache_done_cb *done;
+	void *arg;
+};
+
+static void change_end(struct change *change)
+{
+	const struct write_result *result = &change->result;
+
+	change->done(result->error, result->error ? NULL : &result->stat, change->arg);
+	free(change->path);
+	free(change);
+}
+
+/* The change stands whatever became of the fence: without a connection nothing old is served anyway. */
+static void change_fenced(int error, void *arg)
+{
+	struct change *change = arg;
+
+	(void)error;
+	tree_changed_by_us(change->cache->tree, change->path, change->result.zxid, change->is_birth_or_death);
+	change_end(change);
+}
+
+/* An error that says what the ensemble holds is fenced too: after EEXIST the node must be there to be seen. */
+static bool tells_state(const struct write_result *result)
+{
+	switch (result->error) {
+	case 0:
+	case -EEXIST:
+	case -ENOENT:
+	case -ENOTEMPTY:
+	case -ENOTDIR:
+	case -EAGAIN:
+		return true;
+	default:
+		return result->is_unknown;
+	}
+}
+
+static void change_done(const struct write_result *result, void *arg)
+{
+	struct change *change = arg;
+
+	change->result = *result;
+	if (!tells_state(result) ||
+		stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0)
+		change_end(change);
+}
+
+static int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count,
+	cache_done_cb *done, void *arg)
+{
+	struct change *change = calloc(1, sizeof(*change));
+	int err = -ENOMEM;
+
+	if (!change)
+		return err;
+	*change = (struct change){ .cache = cache, .path = strdup(path), .done = done, .arg = arg,
+		.is_birth_or_death = steps[0].verb != WRITE_SET };
+	if (change->path)
+		err = writer_submit(cache->writer, steps, count, change_done, change);
+	if (err) {
+		free(change->path);
+		free(change);
+	}
+	return err;
+}
+
+int cache_mkdir(struct cache *cache, const char *path, cache_done_cb *done, void *arg)
+{
+	const struct write_step step = { .verb = WRITE_CREATE, .path = path };
+
+	return change_submit(cache, path, &step, 1, done, arg);
+}
+
+int cache_create(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg)
+{
+	const struct write_step steps[] = {
+		{ .verb = WRITE_CREATE, .path = path, .data = data },
+		{ .verb = WRITE_SET, .path = path, .version = -1 },
+	};
+
+	return change_submit(cache, path, steps, data && data->size ? 1 : 2, done, arg);
+}
+
+int cache_remove(struct cache *cache, const char *path, int32_t version, cache_done_cb *done, void *arg)
+{
+	const struct write_step step = { .verb = WRITE_DELETE, .path = path, .version = version };
+
+	return change_submit(cache, path, &step, 1, done, arg);
+}
+
+/* --- Changing contents --- */
+
+struct update {
+	struct cache *cache;
+	char *path;
+	struct cache_edit edit;
+	struct bytes *data; /* what was composed last */
+	int64_t deadline;   /* ms: no further try after it */
+};
+
+static void update_end(struct update *update, int error, const struct node_stat *stat)
+{
+	update->edit.done(error, error ? NULL : stat, error ? NULL : update->data, update->edit.arg);
+	bytes_put(update->data);
+	free(update->path);
+	free(update);
+}
+
+static void update_read(int error, const struct node_info *info, void *arg);
+
+static void update_written(int error, const struct node_stat *stat, void *arg)
+{
+	struct update *update = arg;
+
+	if (error == -EAGAIN) {
+		error = -ETIMEDOUT;
+		if (now_ms() < update->deadline)
+			error = cache_read(update->cache, update->path, update_read, update);
+		if (!error)
+			return;
+	}
+	update_end(update, error, stat);
+}
+
+/* A directory that never had children would become a file by having data (DESIGN.md section 2, rules 1 and 3), so the same
+ * transaction lets it have had one. Nobody can see the child; its name only must not be taken. */
+static int submit_directory_data(struct update *update, int32_t version)
+{
+	char *child = NULL;
+	uint64_t salt = 0;
+	int err = -ENOMEM;
+
+	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
+	if (asprintf(&child, "%s/zkfs-%016llx", update->path, (unsigned long long)salt) >= 0) {
+		const struct write_step steps[] = {
+			{ .verb = WRITE_SET, .path = update->path, .data = update->data, .version = version },
+			{ .verb = WRITE_CREATE, .path = child },
+			{ .verb = WRITE_DELETE, .path = child, .version = -1 },
+		};
+
+		err = change_submit(update->cache, update->path, steps, 3, update_written, update);
+		free(child);
+	}
+	return err;
+}
+
+static int update_submit(struct update *update, const struct node_info *info)
+{
+	const struct write_step step = { .verb = WRITE_SET, .path = update->path, .data = update->data,
+		.version = update->edit.is_whole ? -1 : info->stat.version };
+
+	if (update->edit.is_directory && info->stat.cversion == 0 && update->path[1] != '\0')
+		return submit_directory_data(update, step.version);
+	return change_submit(update->cache, update->path, &step, 1, update_written, update);
+}
+
+/* 0, -errno, or 1: nothing needs to be written. */
+static int update_compose(struct update *update, const struct node_info *info)
+{
+	struct buf composed = BUF_INIT;
+	int err = 0;
+
+	if (update->edit.czxid && update->edit.czxid != info->stat.czxid)
+		return -ESTALE;
+	if (!info->data && !update->edit.is_whole)
+		return info->data_error;
+	err = update->edit.compose(info, &composed, update->edit.arg);
+	bytes_put(update->data);
+	update->data = NULL;
+	if (err == 1)
+		update->data = bytes_get(info->data);
+	else if (err == 0)
+		update->data = bytes_new(composed.data, composed.size);
+	buf_release(&composed);
+	if (err == 0 && !update->data)
+		err = -ENOMEM;
+	/* An empty directory that is given no data must not be written: its version would make it a file (rule 5). */
+	if (err == 0 && update->edit.is_directory && update->data->size == 0 && info->stat.data_length == 0)
+		err = 1;
+	return err;
+}
+
+static void update_read(int error, const struct node_info *info, void *arg)
+{
+	struct update *update = arg;
+
+	if (!error)
+		error = update_compose(update, info);
+	if (error == 1) {
+		update_end(update, 0, &info->stat);
+		return;
+	}
+	if (!error)
+		error = update_submit(update, info);
+	if (error)
+		update_end(update, error, NULL);
+}
+
+int cache_update(struct cache *cache, const char *path, const struct cache_edit *edit)
+{
+	struct update *update = calloc(1, sizeof(*update));
+	int err = -ENOMEM;
+
+	if (!update)
+		return err;
+	*update = (struct update){ .cache = cache, .path = strdup(path), .edit = *edit,
+		.deadline = now_ms() + cache->timeout };
+	if (update->path)
+		err = cache_read(cache, path, update_read, update);
+	if (err) {
+		free(update->path);
+		free(update);
+	}
+	return err;
+}
+
+/* --- sync --- */
+
+struct sync {
+	cache_done_cb *done;
+	void *arg;
+};
+
+static void sync_fenced(int error, void *arg)
+{
+	struct sync *sync = arg;
+
+	sync->done(error, NULL, sync->arg);
+	free(sync);
+}
+
+int cache_sync(struct cache *cache, cache_done_cb *done, void *arg)
+{
+	struct sync *sync = malloc(sizeof(*sync));
+	int err;
+
+	if (!sync)
+		return -ENOMEM;
+	*sync = (struct sync){ .done = done, .arg = arg };
+	err = stream_fence(cache->stream, 0, sync_fenced, sync);
+	if (err)
+		free(sync);
+	return err;
+}
+
+/* --- News from below --- */
+
+static void note(struct cache *cache, bool *what)
+{
+	pthread_mutex_lock(&cache->lock);
+	*what = true;
+	pthread_cond_broadcast(&cache->changed);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+static void on_epoch(bool watching, void *arg)
+{
+	struct cache *cache = arg;
+
+	if (!watching && !cache->was_unwatched)
+		log_warning("the server takes no recursive watch (it is older than 3.6 or has WatchManagerOptimized): "
+			    "what is cached is trusted for the ttl only");
+	cache->was_unwatched = !watching;
+	tree_connected(cache->tree, watching);
+	note(cache, &cache->is_announced);
+}
+
+static void on_broken(void *arg)
+{
+	struct cache *cache = arg;
+
+	tree_broken(cache->tree);
+}
+
+static void on_event(enum wire_event_type type, const char *path, void *arg)
+{
+	struct cache *cache = arg;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	tree_event(cache->tree, type, path, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+static void on_auth_failed(void *arg)
+{
+	struct cache *cache = arg;
+
+	log_warning("the server refuses a credential of auth_file");
+	note(cache, &cache->has_auth_failed);
+}
+
+static void on_connected(const struct sockaddr *server, socklen_t size, void *arg)
+{
+	struct cache *cache = arg;
+
+	stream_follow(cache->stream, server, size);
+	note(cache, &cache->is_connected);
+	writer_connected(cache->writer);
+}
+
+static void on_closed(void *arg)
+{
+	struct cache *cache = arg;
+
+	writer_closed(cache->writer);
+}
+
+static void on_waiting(void *arg)
+{
+	struct cache *cache = arg;
+
+	writer_waiting(cache->writer);
+}
+
+/* --- Life --- */
+
+static bool make_parts(struct cache *cache, const struct cache_config *config)
+{
+	const struct stream_config stream = {
+		.chroot = config->chroot,
+		.credentials = config->credentials,
+		.session_timeout = config->session_timeout,
+		.timeout = config->timeout,
+		.handlers = { .epoch = on_epoch, .broken = on_broken, .event = on_event, .auth_failed = on_auth_failed,
+			.arg = cache },
+	};
+	const struct session_config session = {
+		.servers = config->servers,
+		.session_timeout = config->session_timeout,
+		.credentials = config->credentials,
+		.handlers = { .connected = on_connected, .closed = on_closed, .waiting = on_waiting,
+			.auth_failed = on_auth_failed, .arg = cache },
+	};
+	const struct writer_config writer = { .chroot = config->chroot, .timeout = config->timeout };
+
+	cache->hosts = strdup(config->servers);
+	cache->chroot = strdup(config->chroot);
+	cache->tree = tree_new(config->size, config->ttl);
+	cache->writer = writer_new(&writer);
+	cache->session = session_new(&session);
+	if (!cache->hosts || !cache->chroot || !cache->tree || !cache->writer || !cache->session)
+		return false;
+	writer_attach(cache->writer, cache->session);
+	cache->stream = stream_new(&stream);
+	return cache->stream != NULL;
+}
+
+struct cache *cache_new(const struct cache_config *config)
+{
+	struct cache *cache = calloc(1, sizeof(*cache));
+	pthread_condattr_t attributes;
+
+	if (!cache)
+		return NULL;
+	pthread_mutex_init(&cache->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&cache->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	cache->timeout = config->timeout;
+	if (make_parts(cache, config))
+		return cache;
+	cache_free(cache);
+	return NULL;
+}
+
+/* Waits until reads and changes can work, a credential was refused, or ms have passed. */
+static bool wait_for_connection(struct cache *cache, int64_t until)
+{
+	const struct timespec at = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	bool is_ready;
+	int err = 0;
+
+	pthread_mutex_lock(&cache->lock);
+	while (!(cache->is_connected && cache->is_announced) && !cache->has_auth_failed && err != ETIMEDOUT)
+		err = pthread_cond_timedwait(&cache->changed, &cache->lock, &at);
+	is_ready = cache->is_connected && cache->is_announced;
+	pthread_mutex_unlock(&cache->lock);
+	return is_ready;
+}
+
+static bool auth_has_failed(struct cache *cache)
+{
+	bool failed;
+
+	pthread_mutex_lock(&cache->lock);
+	failed = cache->has_auth_failed;
+	pthread_mutex_unlock(&cache->lock);
+	return failed;
+}
+
+/* A call that somebody blocks for. */
+struct blocking {
+	struct cache *cache;
+	bool is_done;
+	int error;
+};
+
+static void blocking_done(int error, const struct node_info *info, void *arg)
+{
+	struct blocking *blocking = arg;
+
+	(void)info;
+	blocking->error = error;
+	note(blocking->cache, &blocking->is_done);
+}
+
+static int check_chroot(struct cache *cache)
+{
+	struct blocking blocking = { .cache = cache };
+	int err = cache_read(cache, "/", blocking_done, &blocking);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&cache->lock);
+	while (!blocking.is_done)
+		pthread_cond_wait(&cache->changed, &cache->lock);
+	pthread_mutex_unlock(&cache->lock);
+	return blocking.error;
+}
+
+int cache_start(struct cache *cache, char *reason, size_t reason_size)
+{
+	int64_t until = now_ms() + cache->timeout;
+	int err = session_start(cache->session);
+
+	(void)snprintf(reason, reason_size, "cannot start a thread: %s", strerror(-err));
+	if (err)
+		return err;
+	if (!wait_for_connection(cache, now_ms() + (cache->timeout < DIAGNOSE_MS ? cache->timeout : DIAGNOSE_MS))) {
+		if (!auth_has_failed(cache))
+			err = servers_diagnose(cache->hosts, cache->timeout, reason, reason_size);
+		if (err)
+			return err;
+		(void)wait_for_connection(cache, until);
+	}
+	if (auth_has_failed(cache)) {
+		(void)snprintf(reason, reason_size, "'%s' refuses a credential of auth_file", cache->hosts);
+		return -EACCES;
+	}
+	if (!wait_for_connection(cache, now_ms())) {
+		(void)snprintf(reason, reason_size, "'%s' accepts connections but answered nothing for %g s", cache->hosts,
+			cache->timeout / 1000.0);
+		return -ETIMEDOUT;
+	}
+	err = check_chroot(cache);
+	if (err == -ENOENT)
+		(void)snprintf(reason, reason_size, "there is no znode '%s' at '%s' to mount (zkCli can 'create %s')",
+			cache->chroot, cache->hosts, cache->chroot);
+	else if (err)
+		(void)snprintf(reason, reason_size, "cannot read '%s' at '%s': %s", *cache->chroot ? cache->chroot : "/",
+			cache->hosts, strerror(-err));
+	return err;
+}
+
+void cache_stop(struct cache *cache)
+{
+	session_stop(cache->session);
+	writer_stop(cache->writer);
+	stream_free(cache->stream);
+	cache->stream = NULL;
+}
+
+void cache_free(struct cache *cache)
+{
+	if (!cache)
+		return;
+	stream_free(cache->stream);
+	session_free(cache->session);
+	writer_free(cache->writer);
+	tree_free(cache->tree);
+	pthread_cond_destroy(&cache->changed);
+	pthread_mutex_destroy(&cache->lock);
+	free(cache->hosts);
+	free(cache->chroot);
+	free(cache);
+}

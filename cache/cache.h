@@ -1,0 +1,108 @@
+/* The tree of znodes as the filesystem sees it. Answers from memory while the stream vouches for it, else asks ZooKeeper; sends
+ * changes through the session and ends them only once the stream has passed them, so that what is read next is never older.
+ * Safe from any thread.
+ *
+ * Calls taking a callback: a return of -errno means it will not be called; 0 means it is called once, on one of the cache's
+ * threads or before the call returns. Its arguments are the cache's; copy to keep. It must not block. Errors are -errno:
+ * those of zkerror, -ETIMEDOUT when there was no answer in time, -ECANCELED when the cache is being stopped.
+ *
+ * Paths are ZooKeeper's, "/" being the mount's root. */
+#ifndef ZKFS_CACHE_CACHE_H
+#define ZKFS_CACHE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/credentials.h"
+#include "cache/node.h"
+#include "cache/util/buf.h"
+
+struct cache;
+
+struct cache_config {
+	const char *servers;			/* "host:port,…" */
+	const char *chroot;			/* "" or "/app" */
+	const struct credentials *credentials;	/* borrowed until cache_free */
+	int session_timeout;			/* ms */
+	int timeout;				/* ms a call may wait for the server */
+	int ttl;				/* ms, where the server takes no watch */
+	size_t size;				/* bytes of memory for what is cached */
+};
+
+/* NULL: no memory or no threads; errno says which. */
+struct cache *cache_new(const struct cache_config *config);
+
+/* Connects and waits until reads and changes work and the chroot was found. 0, or -errno and one line for the user in reason.
+ * Blocks for at most the timeout. */
+int cache_start(struct cache *cache, char *reason, size_t reason_size);
+
+/* Closes the sessions; every call under way ends. Nothing may be called any more. Blocks. */
+void cache_stop(struct cache *cache);
+
+/* After cache_stop. NULL is fine. */
+void cache_free(struct cache *cache);
+
+/* info: NULL on error. */
+typedef void cache_node_cb(int error, const struct node_info *info, void *arg);
+
+/* The znode's Stat and its data; -ENOENT. Data that may not be read: success with info->data NULL and info->data_error. */
+int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg);
+
+/* A znode's children with the Stat of each, in creation order (czxid, then name). Immutable and counted: take a reference to
+ * keep it. */
+struct cache_child {
+	const char *name;
+	struct node_stat stat;
+};
+
+struct cache_children {
+	_Atomic(unsigned) refs;
+	struct node_stat stat; /* the parent's */
+	struct listing *names; /* what the names point into */
+	size_t count;
+	struct cache_child list[];
+};
+
+struct cache_children *cache_children_get(struct cache_children *children);
+void cache_children_put(struct cache_children *children);
+
+typedef void cache_children_cb(int error, struct cache_children *children, void *arg);
+
+/* Asks for all that is not known at once (data included), each thing once. */
+int cache_list(struct cache *cache, const char *path, cache_children_cb *done, void *arg);
+
+typedef void cache_done_cb(int error, const struct node_stat *stat, void *arg);
+
+/* Makes a znode that is a directory. stat is the new znode's. -EEXIST, -ENOENT (no parent), -EACCES, -ENOTDIR (the parent
+ * is ephemeral), … */
+int cache_mkdir(struct cache *cache, const char *path, cache_done_cb *done, void *arg);
+
+/* Makes a znode that is a file with these contents (NULL: empty, which takes a second step in the same transaction to make
+ * its version 1). As cache_mkdir. stat is the new znode's. */
+int cache_create(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg);
+
+/* Removes the znode if its version is this (-1: any). -EAGAIN: it is another; -ENOTEMPTY: it has children. stat is NULL. */
+int cache_remove(struct cache *cache, const char *path, int32_t version, cache_done_cb *done, void *arg);
+
+/* What cache_update is to make of a znode. */
+struct cache_edit {
+	/* Appends to out what the contents shall be when they are now old. 0, -errno to give up, or 1: they are right as they
+	 * are. Called again whenever somebody else was faster; on any thread. */
+	int (*compose)(const struct node_info *old, struct buf *out, void *arg);
+	/* Once, at the end. stat: the znode's after the change, NULL on error. data: what it holds now (borrowed). */
+	void (*done)(int error, const struct node_stat *stat, struct bytes *data, void *arg);
+	void *arg;
+	int64_t czxid; /* the znode must still be the one created by this; 0: whichever */
+	bool is_whole; /* the old contents do not matter: no version check, the last one wins */
+	bool is_directory; /* the znode is a directory and must stay one (DESIGN.md section 2: data for a directory) */
+};
+
+/* Changes a znode's contents as the edit says, under a version check, again until nobody was in between. -ENOENT; -ESTALE:
+ * there is another znode of that name now. The edit is copied. */
+int cache_update(struct cache *cache, const char *path, const struct cache_edit *edit);
+
+/* Ends when what is read next is at least as new as the ensemble was at the call. */
+int cache_sync(struct cache *cache, cache_done_cb *done, void *arg);
+
+#endif

@@ -1,0 +1,47 @@
+/* What ZooKeeper tells of a znode, as both rooms pass it around. Plain data and references, no I/O. */
+#ifndef ZKFS_CACHE_NODE_H
+#define ZKFS_CACHE_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/util/bytes.h"
+
+/* The fields of ZooKeeper's Stat (zookeeper.jute), under their own names. Times are milliseconds since 1970 by the
+ * server's clock; zxids are transaction ids. */
+struct node_stat {
+	int64_t czxid, mzxid, pzxid;
+	int64_t ctime, mtime;
+	int64_t ephemeral_owner; /* session id of the owner; 0: not ephemeral (special values: container, TTL) */
+	int32_t version, cversion, aversion;
+	int32_t data_length, num_children;
+};
+
+/* The names of a znode's children as the server gave them, in no order. Immutable, counted like struct bytes. */
+struct listing {
+	_Atomic(unsigned) refs;
+	uint32_t count;
+	size_t size;	     /* of the whole allocation, in bytes */
+	const char *names[]; /* terminated strings in the same allocation */
+};
+
+struct listing *listing_get(struct listing *listing);
+void listing_put(struct listing *listing);
+
+/* One answer about a znode. Who is given one by a callback borrows it. */
+struct node_info {
+	struct node_stat stat;
+	int64_t changed;	/* ms: mtime, for a parent the newest change seen among its children if that is later */
+	struct bytes *data;	/* NULL where it was not asked for or cannot be read */
+	struct listing *children; /* NULL where not asked for */
+	int data_error;		/* 0, or -errno why data cannot be read though the znode is there (-EACCES) */
+};
+
+/* Takes references of its own: to is a copy of from that must be released. */
+void node_info_copy(struct node_info *to, const struct node_info *from);
+
+/* Gives the references back and empties it. */
+void node_info_release(struct node_info *info);
+
+#endif

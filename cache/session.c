@@ -1,0 +1,253 @@
+#include "cache/session.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <zookeeper/zookeeper.h>
+
+#include "cache/util/log.h"
+
+enum { WAITING_MS = 100, RETRY_MS = 1000 };
+
+struct session {
+	char *servers;
+	int session_timeout;
+	const struct credentials *credentials;
+	struct session_handlers handlers;
+	pthread_t keeper;
+
+	pthread_mutex_t lock; /* a leaf, over the members below */
+	pthread_cond_t changed;
+	zhandle_t *handle;
+	int users; /* of handle, by session_get */
+	bool is_connected;
+	bool has_expired;
+	bool is_stopping;
+	bool is_running; /* the keeper */
+};
+
+static void log_library(const char *message)
+{
+	log_debug("libzookeeper: %s", message);
+}
+
+struct session *session_new(const struct session_config *config)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	pthread_condattr_t attributes;
+
+	if (!session)
+		return NULL;
+	session->servers = strdup(config->servers);
+	if (!session->servers) {
+		free(session);
+		return NULL;
+	}
+	session->session_timeout = config->session_timeout;
+	session->credentials = config->credentials;
+	session->handlers = config->handlers;
+	pthread_mutex_init(&session->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&session->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return session;
+}
+
+/* --- libzookeeper's completion thread --- */
+
+static void set_state(struct session *session, bool connected, bool expired)
+{
+	pthread_mutex_lock(&session->lock);
+	session->is_connected = connected;
+	session->has_expired = expired;
+	pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
+}
+
+static void connected(struct session *session, zhandle_t *handle)
+{
+	struct sockaddr_storage server;
+	socklen_t size = sizeof(server);
+
+	pthread_mutex_lock(&session->lock);
+	session->handle = handle; /* zookeeper_init may not have returned yet */
+	pthread_mutex_unlock(&session->lock);
+	set_state(session, true, false);
+	log_info("connected, session 0x%llx", (unsigned long long)zoo_client_id(handle)->client_id);
+	/* NULL: the connection is gone again, and the next event says so */
+	if (zookeeper_get_connected_host(handle, (struct sockaddr *)&server, &size))
+		session->handlers.connected((struct sockaddr *)&server, size, session->handlers.arg);
+}
+
+static void on_session_event(zhandle_t *handle, int type, int state, const char *path, void *arg)
+{
+	struct session *session = arg;
+
+	(void)path;
+	if (type != ZOO_SESSION_EVENT)
+		return;
+	if (state == ZOO_CONNECTED_STATE) {
+		connected(session, handle);
+	} else if (state == ZOO_EXPIRED_SESSION_STATE) {
+		log_warning("the session has expired; making a new one");
+		set_state(session, false, true);
+	} else if (state == ZOO_AUTH_FAILED_STATE) {
+		set_state(session, false, true);
+		session->handlers.auth_failed(session->handlers.arg);
+	} else if (session_is_connected(session)) {
+		log_warning("lost the connection to ZooKeeper; the session is suspended");
+		set_state(session, false, false);
+	}
+}
+
+/* --- The keeper --- */
+
+static void open_handle(struct session *session)
+{
+	zhandle_t *handle = zookeeper_init2(session->servers, on_session_event, session->session_timeout, NULL,
+		session, 0, log_library);
+
+	if (!handle) {
+		log_debug("zookeeper_init failed for '%s': %s", session->servers, strerror(errno));
+		return;
+	}
+	(void)zoo_set_servers_resolution_delay(handle, -1);
+	for (size_t i = 0; i < session->credentials->count; i++) {
+		const struct credential *credential = &session->credentials->list[i];
+
+		(void)zoo_add_auth(handle, credential->scheme, credential->id, (int)strlen(credential->id), NULL, NULL);
+	}
+	pthread_mutex_lock(&session->lock);
+	session->handle = handle;
+	pthread_mutex_unlock(&session->lock);
+}
+
+static void close_handle(struct session *session)
+{
+	zhandle_t *handle;
+
+	pthread_mutex_lock(&session->lock);
+	handle = session->handle;
+	session->handle = NULL;
+	session->is_connected = false;
+	session->has_expired = false;
+	while (session->users > 0)
+		pthread_cond_wait(&session->changed, &session->lock);
+	pthread_mutex_unlock(&session->lock);
+	if (handle)
+		(void)zookeeper_close(handle);
+	session->handlers.closed(session->handlers.arg);
+}
+
+static void wait_locked(struct session *session, int ms)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	(void)pthread_cond_timedwait(&session->changed, &session->lock, &until);
+}
+
+static void *keep(void *arg)
+{
+	struct session *session = arg;
+	int retry_ms = 0;
+
+	pthread_mutex_lock(&session->lock);
+	while (!session->is_stopping) {
+		bool is_useless = !session->handle || session->has_expired;
+
+		if (session->is_connected) {
+			retry_ms = 0;
+			pthread_cond_wait(&session->changed, &session->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&session->lock);
+		session->handlers.waiting(session->handlers.arg);
+		if (is_useless && retry_ms <= 0) {
+			close_handle(session);
+			open_handle(session);
+			retry_ms = RETRY_MS;
+		}
+		pthread_mutex_lock(&session->lock);
+		if (!session->is_connected && !session->is_stopping)
+			wait_locked(session, WAITING_MS);
+		retry_ms -= WAITING_MS;
+	}
+	pthread_mutex_unlock(&session->lock);
+	close_handle(session);
+	return NULL;
+}
+
+int session_start(struct session *session)
+{
+	int err;
+
+	zoo_set_debug_level(log_is_on(LOG_LEVEL_DEBUG) ? ZOO_LOG_LEVEL_WARN : (ZooLogLevel)0);
+	err = pthread_create(&session->keeper, NULL, keep, session);
+	session->is_running = !err;
+	return -err;
+}
+
+void session_stop(struct session *session)
+{
+	if (!session->is_running)
+		return;
+	pthread_mutex_lock(&session->lock);
+	session->is_stopping = true;
+	pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
+	(void)pthread_join(session->keeper, NULL);
+	session->is_running = false;
+}
+
+void session_free(struct session *session)
+{
+	if (!session)
+		return;
+	pthread_cond_destroy(&session->changed);
+	pthread_mutex_destroy(&session->lock);
+	free(session->servers);
+	free(session);
+}
+
+/* --- Any thread --- */
+
+bool session_is_connected(struct session *session)
+{
+	bool is_connected;
+
+	pthread_mutex_lock(&session->lock);
+	is_connected = session->is_connected;
+	pthread_mutex_unlock(&session->lock);
+	return is_connected;
+}
+
+void *session_get(struct session *session)
+{
+	zhandle_t *handle = NULL;
+
+	pthread_mutex_lock(&session->lock);
+	if (session->is_connected && session->handle) {
+		handle = session->handle;
+		session->users++;
+	}
+	pthread_mutex_unlock(&session->lock);
+	return handle;
+}
+
+void session_put(struct session *session)
+{
+	pthread_mutex_lock(&session->lock);
+	if (--session->users == 0)
+		pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
+}

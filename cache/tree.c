@@ -1,0 +1,486 @@
+#include "cache/tree.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A failed allocation inside uthash leaves the element out instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) ((element)->is_hashed = false)
+#include <uthash.h>
+#include <utlist.h>
+
+enum part {
+	PART_STAT = 1,	   /* stat is what the server has */
+	PART_DATA = 2,	   /* and so is data */
+	PART_CHILDREN = 4, /* and so are children */
+	PART_ABSENT = 8,   /* there is no such znode */
+	PART_SECRET = 16,  /* its data cannot be read */
+};
+
+/* A read on its way and who waits for it. */
+struct fetch {
+	bool is_under_way;
+	struct tree_waiter *waiters;
+};
+
+struct node {
+	UT_hash_handle hh;
+	struct node *prev, *next; /* least recently used first */
+	struct node_stat stat;
+	int64_t changed;     /* ms: the newest change seen among the children */
+	int64_t checked;     /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
+	int64_t listed;	     /* ms: when children was last read */
+	struct bytes *data;  /* kept while unverified: the znode may turn out unchanged */
+	struct listing *children;
+	struct fetch *fetches; /* TREE_QUERIES of them, or NULL: none under way */
+	uint32_t epoch;	       /* in which parts was learned */
+	uint8_t parts;
+	bool is_hashed;
+	char path[];
+};
+
+struct tree {
+	pthread_mutex_t lock; /* a leaf, over everything */
+	struct node *nodes;   /* hash by path */
+	struct node *lru;
+	size_t limit, bytes;
+	int ttl;
+	bool is_watching;
+	uint32_t epoch;
+	uint64_t hits, misses;
+};
+
+struct tree *tree_new(size_t limit, int ttl)
+{
+	struct tree *tree = calloc(1, sizeof(*tree));
+
+	if (!tree)
+		return NULL;
+	pthread_mutex_init(&tree->lock, NULL);
+	tree->limit = limit;
+	tree->ttl = ttl;
+	tree->epoch = 1;
+	return tree;
+}
+
+/* --- Nodes and memory --- */
+
+static size_t node_size(const struct node *node)
+{
+	return sizeof(*node) + strlen(node->path) + 1;
+}
+
+static void drop_data(struct tree *tree, struct node *node)
+{
+	if (node->data)
+		tree->bytes -= sizeof(*node->data) + node->data->size;
+	bytes_put(node->data);
+	node->data = NULL;
+	node->parts &= (uint8_t)~PART_DATA;
+}
+
+static void drop_children(struct tree *tree, struct node *node)
+{
+	if (node->children)
+		tree->bytes -= node->children->size;
+	listing_put(node->children);
+	node->children = NULL;
+	node->parts &= (uint8_t)~PART_CHILDREN;
+}
+
+static void node_free(struct tree *tree, struct node *node)
+{
+	drop_data(tree, node);
+	drop_children(tree, node);
+	tree->bytes -= node_size(node);
+	if (node->is_hashed)
+		HASH_DEL(tree->nodes, node);
+	DL_DELETE(tree->lru, node);
+	free(node->fetches);
+	free(node);
+}
+
+void tree_free(struct tree *tree)
+{
+	struct node *node, *next;
+
+	if (!tree)
+		return;
+	DL_FOREACH_SAFE (tree->lru, node, next)
+		node_free(tree, node);
+	pthread_mutex_destroy(&tree->lock);
+	free(tree);
+}
+
+static struct node *find_locked(struct tree *tree, const char *path, size_t size)
+{
+	struct node *node;
+
+	HASH_FIND(hh, tree->nodes, path, size, node);
+	return node;
+}
+
+static struct node *add_locked(struct tree *tree, const char *path, size_t size)
+{
+	struct node *node = calloc(1, sizeof(*node) + size + 1);
+
+	if (!node)
+		return NULL;
+	memcpy(node->path, path, size);
+	node->epoch = tree->epoch;
+	node->is_hashed = true;
+	HASH_ADD_KEYPTR(hh, tree->nodes, node->path, size, node);
+	if (!node->is_hashed) {
+		free(node);
+		return NULL;
+	}
+	DL_APPEND(tree->lru, node);
+	tree->bytes += node_size(node);
+	return node;
+}
+
+static void used_locked(struct tree *tree, struct node *node)
+{
+	if (tree->lru->prev == node)
+		return;
+	DL_DELETE(tree->lru, node);
+	DL_APPEND(tree->lru, node);
+}
+
+/* Down to the limit; keep and those somebody waits for stay. */
+static void evict_locked(struct tree *tree, const struct node *keep)
+{
+	struct node *node, *next;
+
+	if (tree->bytes <= tree->limit)
+		return;
+	DL_FOREACH_SAFE (tree->lru, node, next) {
+		if (tree->bytes <= tree->limit)
+			break;
+		if (node != keep && !node->fetches)
+			node_free(tree, node);
+	}
+}
+
+static struct node *parent_locked(struct tree *tree, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash || slash[1] == '\0')
+		return NULL; /* the root has none */
+	return find_locked(tree, path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* --- Validity --- */
+
+/* Whether the parts may be served now. */
+static bool is_valid_locked(const struct tree *tree, const struct node *node, unsigned parts, int64_t now)
+{
+	if (node->epoch != tree->epoch || (node->parts & parts) != parts)
+		return false;
+	if (!tree->is_watching) {
+		int64_t read = parts & PART_CHILDREN ? node->listed : node->checked;
+
+		return now - read < tree->ttl;
+	}
+	if (parts & PART_CHILDREN)
+		return now - node->listed < TREE_UNSEEN_MS;
+	if (parts & (PART_ABSENT | PART_SECRET))
+		return now - node->checked < TREE_UNSEEN_MS;
+	return true;
+}
+
+static void fill_locked(const struct node *node, enum tree_query query, struct node_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->stat = node->stat;
+	info->changed = node->changed > node->stat.mtime ? node->changed : node->stat.mtime;
+	if (query == TREE_CHILDREN)
+		info->children = listing_get(node->children);
+	else if (node->parts & PART_SECRET)
+		info->data_error = -EACCES;
+	else
+		info->data = bytes_get(node->data);
+}
+
+/* Whether the query can be answered from memory; if so, how. */
+static bool is_answered_locked(
+	const struct tree *tree, const struct node *node, enum tree_query query, int64_t now, int *error)
+{
+	*error = 0;
+	if (is_valid_locked(tree, node, PART_ABSENT, now)) {
+		*error = -ENOENT;
+		return true;
+	}
+	if (query == TREE_CHILDREN)
+		return is_valid_locked(tree, node, PART_STAT | PART_CHILDREN, now);
+	return is_valid_locked(tree, node, PART_STAT | PART_DATA, now) ||
+	       is_valid_locked(tree, node, PART_STAT | PART_SECRET, now);
+}
+
+/* Contents that are probably still good and not small are verified rather than fetched again. */
+static enum stream_read choose_read(const struct node *node, enum tree_query query)
+{
+	enum { SMALL = 4096 };
+
+	if (query == TREE_CHILDREN)
+		return STREAM_CHILDREN;
+	return node->data && node->data->size > SMALL ? STREAM_EXISTS : STREAM_GET;
+}
+
+/* --- Asking --- */
+
+static int wait_locked(
+	struct node *node, enum tree_query query, struct tree_waiter *waiter, enum stream_read *read)
+{
+	struct fetch *fetch;
+
+	if (!node->fetches)
+		node->fetches = calloc(TREE_QUERIES, sizeof(*node->fetches));
+	if (!node->fetches)
+		return -ENOMEM;
+	fetch = &node->fetches[query];
+	waiter->next = NULL;
+	LL_PREPEND(fetch->waiters, waiter);
+	if (fetch->is_under_way)
+		return TREE_WAITING;
+	fetch->is_under_way = true;
+	*read = choose_read(node, query);
+	return TREE_FETCH;
+}
+
+int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t now, struct tree_waiter *waiter,
+	enum stream_read *read, int *error, struct node_info *info)
+{
+	size_t size = strlen(path);
+	struct node *node;
+	int step = -ENOMEM;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path, size);
+	if (!node)
+		node = add_locked(tree, path, size);
+	if (node) {
+		used_locked(tree, node);
+		if (is_answered_locked(tree, node, query, now, error)) {
+			tree->hits++;
+			step = TREE_READY;
+			if (*error == 0)
+				fill_locked(node, query, info);
+		} else {
+			tree->misses++;
+			step = wait_locked(node, query, waiter, read);
+		}
+	}
+	pthread_mutex_unlock(&tree->lock);
+	return step;
+}
+
+/* --- Replies --- */
+
+/* Takes a Stat read from the server, and with it decides what of an older epoch is still true. */
+static void take_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat, int64_t now)
+{
+	bool same = node->stat.czxid == stat->czxid;
+
+	if (!same || node->stat.mzxid != stat->mzxid)
+		drop_data(tree, node);
+	else if (node->data)
+		node->parts |= PART_DATA;
+	if (!same || node->stat.pzxid != stat->pzxid)
+		drop_children(tree, node);
+	else if (node->children && node->epoch != tree->epoch) {
+		node->parts |= PART_CHILDREN;
+		node->listed = now;
+	}
+	if (!same)
+		node->changed = 0;
+	node->parts &= (uint8_t)~(PART_ABSENT | PART_SECRET);
+	node->parts |= PART_STAT;
+	node->stat = *stat;
+	node->epoch = tree->epoch;
+	node->checked = now;
+}
+
+static void take_absence_locked(struct tree *tree, struct node *node, int64_t now)
+{
+	drop_data(tree, node);
+	drop_children(tree, node);
+	memset(&node->stat, 0, sizeof(node->stat));
+	node->parts = PART_ABSENT;
+	node->epoch = tree->epoch;
+	node->checked = now;
+}
+
+/* False: no memory. */
+static bool take_data_locked(struct tree *tree, struct node *node, const struct stream_reply *reply)
+{
+	drop_data(tree, node);
+	node->data = bytes_new(reply->data, reply->data_size);
+	if (!node->data)
+		return false;
+	tree->bytes += sizeof(*node->data) + node->data->size;
+	node->parts |= PART_DATA;
+	return true;
+}
+
+static void take_children_locked(struct tree *tree, struct node *node, struct listing *children, int64_t now)
+{
+	drop_children(tree, node);
+	node->children = listing_get(children);
+	tree->bytes += children->size;
+	node->parts |= PART_CHILDREN;
+	node->listed = now;
+}
+
+/* A child's birth is a change of its parent, and it may be the newest we know of. */
+static void note_birth_locked(struct tree *tree, const struct node *child)
+{
+	struct node *parent = parent_locked(tree, child->path);
+
+	if (parent && child->stat.ctime > parent->changed)
+		parent->changed = child->stat.ctime;
+}
+
+/* Gives the error for the waiters, or 1: *read must be sent first. */
+static int take_reply_locked(struct tree *tree, struct node *node, enum tree_query query, enum stream_read *read,
+	const struct stream_reply *reply, int64_t now)
+{
+	if (reply->error == -ENOENT)
+		take_absence_locked(tree, node, now);
+	if (reply->error == -EACCES && *read == STREAM_GET) {
+		/* Who may not read the data may still see the Stat (exists needs no permission). */
+		drop_data(tree, node);
+		*read = STREAM_EXISTS;
+		node->parts |= PART_SECRET;
+		return 1;
+	}
+	if (reply->error)
+		return reply->error;
+	if (*read == STREAM_EXISTS && (node->parts & PART_SECRET) && !node->data) {
+		take_stat_locked(tree, node, &reply->stat, now);
+		node->parts |= PART_SECRET;
+		note_birth_locked(tree, node);
+		return 0;
+	}
+	take_stat_locked(tree, node, &reply->stat, now);
+	note_birth_locked(tree, node);
+	if (*read == STREAM_GET && !take_data_locked(tree, node, reply))
+		return -ENOMEM;
+	if (query == TREE_CHILDREN)
+		take_children_locked(tree, node, reply->children, now);
+	if (*read == STREAM_EXISTS && !(node->parts & PART_DATA)) {
+		*read = STREAM_GET; /* it has changed meanwhile */
+		return 1;
+	}
+	return 0;
+}
+
+static struct tree_waiter *end_fetch_locked(struct node *node, enum tree_query query)
+{
+	struct tree_waiter *waiters = node->fetches[query].waiters;
+
+	memset(&node->fetches[query], 0, sizeof(node->fetches[query]));
+	for (int i = 0; i < TREE_QUERIES; i++) {
+		if (node->fetches[i].is_under_way)
+			return waiters;
+	}
+	free(node->fetches);
+	node->fetches = NULL;
+	return waiters;
+}
+
+struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_query query, enum stream_read *read,
+	const struct stream_reply *reply, int64_t now, bool *again, int *error, struct node_info *info)
+{
+	struct tree_waiter *waiters = NULL;
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path, strlen(path)); /* it is there: a fetch keeps it */
+	*error = take_reply_locked(tree, node, query, read, reply, now);
+	*again = *error == 1;
+	if (!*again) {
+		if (*error == 0)
+			fill_locked(node, query, info);
+		waiters = end_fetch_locked(node, query);
+		evict_locked(tree, node);
+	}
+	pthread_mutex_unlock(&tree->lock);
+	return waiters;
+}
+
+/* --- What makes stale --- */
+
+static void children_changed_locked(struct tree *tree, const char *path, int64_t wall)
+{
+	struct node *parent = parent_locked(tree, path);
+
+	if (!parent)
+		return;
+	drop_children(tree, parent);
+	parent->parts &= (uint8_t)~PART_STAT; /* cversion, pzxid, numChildren */
+	if (wall > parent->changed)
+		parent->changed = wall;
+}
+
+void tree_event(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path, strlen(path));
+	if (node && type == WIRE_DATA_CHANGED) {
+		node->parts &= (uint8_t)~(PART_STAT | PART_SECRET);
+		drop_data(tree, node);
+	} else if (node) {
+		node->parts = 0;
+		drop_data(tree, node);
+		drop_children(tree, node);
+	}
+	if (type != WIRE_DATA_CHANGED)
+		children_changed_locked(tree, path, wall);
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void tree_connected(struct tree *tree, bool watching)
+{
+	pthread_mutex_lock(&tree->lock);
+	tree->is_watching = watching;
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void tree_broken(struct tree *tree)
+{
+	pthread_mutex_lock(&tree->lock);
+	tree->epoch++;
+	tree->is_watching = false;
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void tree_changed_by_us(struct tree *tree, const char *path, int64_t zxid, bool is_birth_or_death)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path, strlen(path));
+	if (node && (zxid == 0 || node->stat.mzxid < zxid))
+		node->parts = 0;
+	node = is_birth_or_death ? parent_locked(tree, path) : NULL;
+	if (node && (zxid == 0 || node->stat.pzxid < zxid))
+		node->parts &= (uint8_t)~(PART_STAT | PART_CHILDREN);
+	pthread_mutex_unlock(&tree->lock);
+}
+
+struct tree_stats tree_stats(struct tree *tree)
+{
+	struct tree_stats stats;
+
+	pthread_mutex_lock(&tree->lock);
+	stats = (struct tree_stats){
+		.nodes = HASH_COUNT(tree->nodes), .bytes = tree->bytes, .hits = tree->hits, .misses = tree->misses };
+	pthread_mutex_unlock(&tree->lock);
+	return stats;
+}

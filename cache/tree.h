@@ -1,0 +1,83 @@
+/* The cached znodes by path, and the one place that decides what of them may still be served.
+ *
+ * What makes an entry stale, and what records it:
+ *  - an event of the recursive watch: tree_event clears the parts it concerns. Because replies and events reach the tree in
+ *    the stream's order, a reply that arrives later is newer, always; nothing else must be remembered about a read under way.
+ *  - a break of the stream: tree_broken begins a new epoch. Entries of an older epoch are served again only once a reply of
+ *    this one has shown that mzxid (data) or pzxid (children) are what they were.
+ *  - a change of our own that made no event (we may not read the znode, or there is no watch): tree_changed_by_us.
+ *  - time: what no event would tell of (listings, absent names, unreadable znodes: rule 6) is trusted for TREE_UNSEEN_MS, and
+ *    everything for ttl where the server took no watch (rule 7).
+ *
+ * tree_ask is for any thread. Everything that changes what is cached is called on the stream's thread only. The tree calls
+ * nobody: it gives back who is to be told and what is to be asked, and the caller does it. Its lock is a leaf.
+ *
+ * Memory is bounded by the limit, least recently used first; a znode that somebody waits for stays. */
+#ifndef ZKFS_CACHE_TREE_H
+#define ZKFS_CACHE_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/node.h"
+#include "cache/stream.h"
+
+enum { TREE_UNSEEN_MS = 5000 };
+
+enum tree_query {
+	TREE_NODE,     /* Stat and data, or the error that tells why there are none */
+	TREE_CHILDREN, /* Stat and names of the children */
+	TREE_QUERIES
+};
+
+/* What somebody waits for. The caller allocates it, the tree links it, and it comes back from tree_reply. */
+struct tree_waiter {
+	struct tree_waiter *next;
+};
+
+enum tree_step {
+	TREE_READY,   /* answered: *error and *info */
+	TREE_WAITING, /* the waiter was taken; a read under way will answer it */
+	TREE_FETCH,   /* the waiter was taken, and the caller must send *read for this path on the stream */
+};
+
+struct tree;
+
+struct tree_stats {
+	size_t nodes, bytes;
+	uint64_t hits, misses;
+};
+
+/* limit: bytes; ttl: ms, for a server that takes no watch. NULL: no memory. */
+struct tree *tree_new(size_t limit, int ttl);
+
+/* No waiter may be left. NULL is fine. */
+void tree_free(struct tree *tree);
+
+/* Asks for a znode at time now (ms, any monotonic clock, the same for all calls). Gives a step, or -ENOMEM (nothing taken).
+ * On TREE_READY *error is 0 or -errno (-ENOENT, -EACCES), and with 0 *info holds references that the caller releases. */
+int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t now, struct tree_waiter *waiter,
+	enum stream_read *read, int *error, struct node_info *info);
+
+/* Takes the reply to a read for path that tree_ask or tree_reply called for. Gives the waiters it answers, chained by next,
+ * with *error and *info for all of them (*info as above). If *again: answers nobody, and *read must be sent for this path. */
+struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_query query, enum stream_read *read,
+	const struct stream_reply *reply, int64_t now, bool *again, int *error, struct node_info *info);
+
+/* An event of the watch; wall is the time of day in ms. */
+void tree_event(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall);
+
+/* The stream has a connection, with or without a watch. */
+void tree_connected(struct tree *tree, bool watching);
+
+/* The stream's connection ended. */
+void tree_broken(struct tree *tree);
+
+/* A change of ours to path, with this zxid (0: not known), has been passed by the stream: drops what is older of the znode, and
+ * where the change made or removed it (is_birth_or_death), of its parent's listing. */
+void tree_changed_by_us(struct tree *tree, const char *path, int64_t zxid, bool is_birth_or_death);
+
+struct tree_stats tree_stats(struct tree *tree);
+
+#endif

@@ -1,0 +1,134 @@
+/* Attributes: what stat(2) says of a znode, and what can be set of it, which is the size. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "fusefs/files.h"
+#include "fusefs/names.h"
+#include "fusefs/ops.h"
+#include "fusefs/options.h"
+#include "fusefs/pending.h"
+
+enum { BLOCK = 512, IO_BLOCK = 4096 };
+
+static struct timespec time_of(int64_t ms)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+}
+
+void attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
+	const struct node_stat *stat, int64_t changed, struct stat *attr)
+{
+	bool is_directory = type == INODE_NODE && kind == KIND_DIRECTORY;
+	size_t size = is_directory ? 0 : (size_t)stat->data_length;
+
+	if (!is_directory)
+		(void)files_unsaved_size(mount->files, number, &size);
+	*attr = (struct stat){
+		.st_ino = number,
+		.st_mode = is_directory ? S_IFDIR | 0755 : S_IFREG | 0644,
+		.st_nlink = 1,
+		.st_uid = mount->uid,
+		.st_gid = mount->gid,
+		.st_size = (off_t)size,
+		.st_blocks = (blkcnt_t)((size + BLOCK - 1) / BLOCK),
+		.st_blksize = IO_BLOCK,
+		.st_mtim = time_of(is_directory ? changed : stat->mtime),
+	};
+	attr->st_ctim = attr->st_atim = attr->st_mtim;
+}
+
+/* The inode's file is open here, though its znode is gone or another: it stays as it was. */
+static bool reply_last_seen(struct pending *pending)
+{
+	struct inode_view *inode = &pending->inode;
+	struct node_stat last;
+	struct stat attr;
+
+	if (!files_last_stat(pending->mount->files, inode->number, &last))
+		return false;
+	attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, last.mtime, &attr);
+	attr.st_nlink = 0;
+	pending_reply_attr(pending, &attr);
+	return true;
+}
+
+static void getattr_read(int error, const struct node_info *info, void *arg)
+{
+	struct pending *pending = arg;
+	struct inode_view *inode = &pending->inode;
+	struct stat attr;
+
+	if (!error && !inode_is(inode, &info->stat))
+		error = -ESTALE;
+	if ((error == -ENOENT || error == -ESTALE) && reply_last_seen(pending))
+		return;
+	if (error) {
+		pending_fail(pending, error);
+		return;
+	}
+	attr_fill(pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->changed, &attr);
+	pending_reply_attr(pending, &attr);
+}
+
+/* Replies: attr, error. */
+void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	(void)file;
+	if (!pending)
+		return;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (!err)
+		err = cache_read(pending->mount->cache, pending->inode.path, getattr_read, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* Whether it asks to keep something that ZooKeeper cannot hold. */
+static bool is_refused(const struct mount *mount, int to_set)
+{
+	int explicit = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+
+	if (!(to_set & FUSE_SET_ATTR_MTIME_NOW) && !(to_set & FUSE_SET_ATTR_SIZE))
+		explicit |= FUSE_SET_ATTR_MTIME;
+	return mount->options->is_strict && (to_set & explicit);
+}
+
+/* Replies: attr, error. Modes, owners and times are accepted and not kept, unless -o strict. */
+void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set, struct fuse_file_info *file)
+{
+	const struct mount *mount = fuse_req_userdata(req);
+
+	if (is_refused(mount, to_set))
+		(void)fuse_reply_err(req, EPERM);
+	else if (to_set & FUSE_SET_ATTR_SIZE)
+		file_truncate(req, number, attr->st_size < 0 ? 0 : (size_t)attr->st_size, file);
+	else
+		op_getattr(req, number, file);
+}
+
+/* Replies: error. What the ACL permits shows when it is done; here only that no file is a program. */
+void op_access(fuse_req_t req, fuse_ino_t number, int mask)
+{
+	const struct mount *mount = fuse_req_userdata(req);
+	struct inode_view inode;
+	int err = inodes_look(mount->inodes, number, &inode);
+
+	if (!err && (mask & X_OK) && inode.kind == KIND_FILE)
+		err = -EACCES;
+	inode_view_release(&inode);
+	(void)fuse_reply_err(req, -err);
+}
+
+/* Replies: statfs. ZooKeeper tells of no size, so there is none to show; df leaves it out as it does /proc. */
+void op_statfs(fuse_req_t req, fuse_ino_t number)
+{
+	const struct statvfs stat = { .f_bsize = IO_BLOCK, .f_frsize = IO_BLOCK, .f_namemax = NAMES_MAX };
+
+	(void)number;
+	(void)fuse_reply_statfs(req, &stat);
+}

@@ -1,0 +1,587 @@
+/* Directories: finding, listing, making and removing what is in them. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fusefs/files.h"
+#include "fusefs/names.h"
+#include "fusefs/ops.h"
+#include "fusefs/options.h"
+#include "fusefs/pending.h"
+
+enum { MAX_BACKGROUND = 1024 };
+
+/* No reply. */
+void op_init(void *userdata, struct fuse_conn_info *connection)
+{
+	(void)userdata;
+	connection->want |= connection->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+							  FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	connection->max_background = MAX_BACKGROUND;
+	connection->congestion_threshold = MAX_BACKGROUND;
+}
+
+/* --- lookup, forget --- */
+
+/* Answers with the entry of a znode at pending->path, of the type in pending->inode.type. */
+static void reply_entry(struct pending *pending, const struct node_stat *stat, int64_t changed)
+{
+	struct mount *mount = pending->mount;
+	enum inode_type type = pending->inode.type;
+	fuse_ino_t number;
+	struct stat attr;
+
+	if (type == INODE_DATA && kind_of(stat, inode_path_is_root(pending->path)) != KIND_DIRECTORY) {
+		pending_fail(pending, -ENOENT);
+		return;
+	}
+	number = inodes_enter(mount->inodes, type, pending->path, stat);
+	if (number == 0) {
+		pending_fail(pending, -ENOMEM);
+		return;
+	}
+	attr_fill(mount, number, type, kind_of(stat, inode_path_is_root(pending->path)), stat, changed, &attr);
+	pending_reply_entry(pending, &attr);
+}
+
+static void lookup_read(int error, const struct node_info *info, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (error)
+		pending_fail(pending, error);
+	else
+		reply_entry(pending, &info->stat, info->changed);
+}
+
+/* Replies: entry, error. */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
+	if (err == -EILSEQ)
+		err = -ENOENT; /* there can be no such znode; who tries to make one is told why */
+	if (!err)
+		err = cache_read(pending->mount->cache, pending->path, lookup_read, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* Replies: none. */
+void op_forget(fuse_req_t req, fuse_ino_t number, uint64_t count)
+{
+	struct mount *mount = fuse_req_userdata(req);
+
+	inodes_forget(mount->inodes, number, count);
+	fuse_reply_none(req);
+}
+
+/* Replies: none. */
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	struct mount *mount = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		inodes_forget(mount->inodes, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* --- Listing --- */
+
+/* An open directory: its entries as they were when it was opened, or when somebody began to read it anew. Offsets are places
+ * in it: "." is 0, ".." 1, ".data" 2, the children come after. */
+struct directory {
+	_Atomic(unsigned) refs; /* the kernel's, and one for each request that waits for a newer listing */
+	pthread_mutex_t lock;	/* a leaf, over the members below */
+	struct cache_children *children;
+	bool was_read;
+};
+
+enum { PLACE_SELF, PLACE_PARENT, PLACE_DATA, PLACE_CHILDREN };
+
+static struct directory *directory_of(const struct fuse_file_info *file)
+{
+	return (struct directory *)(uintptr_t)file->fh; /* NOLINT(performance-no-int-to-ptr): libfuse keeps it so */
+}
+
+static void directory_put(struct directory *directory)
+{
+	if (atomic_fetch_sub(&directory->refs, 1) != 1)
+		return;
+	cache_children_put(directory->children);
+	pthread_mutex_destroy(&directory->lock);
+	free(directory);
+}
+
+static void opendir_listed(int error, struct cache_children *children, void *arg)
+{
+	struct pending *pending = arg;
+	struct directory *directory = NULL;
+
+	if (!error && !inode_is(&pending->inode, &children->stat))
+		error = -ESTALE;
+	if (!error) {
+		directory = calloc(1, sizeof(*directory));
+		error = directory ? 0 : -ENOMEM;
+	}
+	if (error) {
+		pending_fail(pending, error);
+		return;
+	}
+	atomic_init(&directory->refs, 1);
+	pthread_mutex_init(&directory->lock, NULL);
+	directory->children = cache_children_get(children);
+	pending->file.fh = (uintptr_t)directory;
+	if (!pending_reply_open(pending))
+		directory_put(directory);
+}
+
+/* Replies: open, error. What cannot be listed cannot be opened. */
+void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	pending->file = *file;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (!err && pending->inode.kind != KIND_DIRECTORY)
+		err = -ENOTDIR;
+	if (!err)
+		err = cache_list(pending->mount->cache, pending->inode.path, opendir_listed, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* A page of a listing being filled. */
+struct page {
+	struct pending *pending;
+	const struct cache_children *children;
+	bool with_attributes;
+	char *data;
+	size_t used;
+	struct buf entered; /* the inodes looked up so */
+	char name[NAMES_MAX + 1];
+};
+
+/* False: it does not fit any more. */
+static bool page_add_name(struct page *page, const char *name, const struct stat *attr, off_t next)
+{
+	fuse_req_t req = page->pending->req;
+	size_t left = page->pending->size - page->used;
+	size_t size = fuse_add_direntry(req, page->data + page->used, left, name, attr, next);
+
+	if (size > left)
+		return false;
+	page->used += size;
+	return true;
+}
+
+/* The same with a looked-up entry; "." and ".." count no lookup (fuse_add_direntry_plus). */
+static bool page_add_entry(
+	struct page *page, const char *name, enum inode_type type, const struct node_stat *stat, const char *path, off_t next)
+{
+	struct mount *mount = page->pending->mount;
+	size_t left = page->pending->size - page->used;
+	struct fuse_entry_param entry = { 0 };
+	bool is_root = inode_path_is_root(path);
+
+	if (fuse_add_direntry_plus(page->pending->req, NULL, 0, name, &entry, 0) > left)
+		return false;
+	entry.ino = inodes_enter(mount->inodes, type, path, stat);
+	if (entry.ino == 0)
+		return false;
+	if (!buf_append(&page->entered, &entry.ino, sizeof(entry.ino))) {
+		inodes_forget(mount->inodes, entry.ino, 1);
+		return false;
+	}
+	attr_fill(mount, entry.ino, type, kind_of(stat, is_root), stat, stat->mtime, &entry.attr);
+	page->used += fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
+	return true;
+}
+
+static bool page_add_node(
+	struct page *page, const char *name, enum inode_type type, const struct node_stat *stat, const char *path, off_t next)
+{
+	struct stat attr = { 0 };
+
+	if (page->with_attributes)
+		return page_add_entry(page, name, type, stat, path, next);
+	attr.st_ino = inodes_number(page->pending->mount->inodes, type, path, stat);
+	attr.st_mode = type == INODE_NODE && kind_of(stat, false) == KIND_DIRECTORY ? S_IFDIR : S_IFREG;
+	return page_add_name(page, name, &attr, next);
+}
+
+static bool page_add_dots(struct page *page, off_t place)
+{
+	const struct stat attr = { .st_ino = page->pending->inode.number, .st_mode = S_IFDIR };
+	const char *name = place == PLACE_SELF ? "." : "..";
+	struct fuse_entry_param entry = { .attr = attr };
+	size_t left = page->pending->size - page->used;
+	size_t size;
+
+	if (!page->with_attributes)
+		return page_add_name(page, name, &attr, place + 1);
+	size = fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, place + 1);
+	if (size <= left)
+		page->used += size;
+	return size <= left;
+}
+
+static bool page_add_child(struct page *page, const struct cache_child *child, off_t next)
+{
+	const char *directory = page->pending->inode.path;
+	bool in_root = inode_path_is_root(directory);
+	size_t size = strlen(directory) + strlen(child->name) + 2;
+	bool fits;
+	char *path;
+
+	if (name_escape(child->name, in_root, page->name) < 0)
+		return true; /* too long to be a file's name: cannot be shown */
+	path = malloc(size);
+	if (!path)
+		return false;
+	(void)snprintf(path, size, "%s/%s", in_root ? "" : directory, child->name);
+	fits = page_add_node(page, page->name, INODE_NODE, &child->stat, path, next);
+	free(path);
+	return fits;
+}
+
+static bool page_add(struct page *page, off_t place)
+{
+	const struct cache_children *children = page->children;
+
+	if (place < PLACE_DATA)
+		return page_add_dots(page, place);
+	if (place > PLACE_DATA)
+		return page_add_child(page, &children->list[place - PLACE_CHILDREN], place + 1);
+	return children->stat.data_length == 0 ||
+	       page_add_node(page, ".data", INODE_DATA, &children->stat, page->pending->inode.path, place + 1);
+}
+
+static void page_take_back(struct mount *mount, const struct page *page)
+{
+	for (size_t at = 0; at < page->entered.size; at += sizeof(fuse_ino_t)) {
+		fuse_ino_t number;
+
+		memcpy(&number, page->entered.data + at, sizeof(number));
+		inodes_forget(mount->inodes, number, 1);
+	}
+}
+
+static void reply_page(struct pending *pending, const struct cache_children *children)
+{
+	struct mount *mount = pending->mount;
+	struct page page = { .pending = pending, .children = children, .with_attributes = pending->flag };
+	off_t end = PLACE_CHILDREN + (off_t)children->count;
+
+	page.data = malloc(pending->size);
+	if (!page.data) {
+		pending_fail(pending, -ENOMEM);
+		return;
+	}
+	for (off_t place = pending->offset; place < end; place++) {
+		if (!page_add(&page, place))
+			break;
+	}
+	if (!pending_reply_data(pending, page.data, page.used))
+		page_take_back(mount, &page);
+	buf_release(&page.entered);
+	free(page.data);
+}
+
+static void relisted(int error, struct cache_children *children, void *arg)
+{
+	struct pending *pending = arg;
+	struct directory *directory = directory_of(&pending->file);
+
+	if (error) {
+		pending_fail(pending, error);
+	} else {
+		struct cache_children *old;
+
+		pthread_mutex_lock(&directory->lock);
+		old = directory->children;
+		directory->children = cache_children_get(children);
+		pthread_mutex_unlock(&directory->lock);
+		cache_children_put(old);
+		reply_page(pending, children);
+	}
+	directory_put(directory);
+}
+
+static void read_directory(
+	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file, bool with_attributes)
+{
+	struct directory *directory = directory_of(file);
+	struct pending *pending = pending_start(req);
+	struct cache_children *children = NULL;
+	int err;
+
+	if (!pending)
+		return;
+	pending->file.fh = file->fh;
+	pending->size = size;
+	pending->offset = offset;
+	pending->flag = with_attributes;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (err) {
+		pending_fail(pending, err);
+		return;
+	}
+	pthread_mutex_lock(&directory->lock);
+	if (offset > 0 || !directory->was_read)
+		children = cache_children_get(directory->children);
+	directory->was_read = true;
+	pthread_mutex_unlock(&directory->lock);
+	if (children) {
+		reply_page(pending, children);
+		cache_children_put(children);
+		return;
+	}
+	atomic_fetch_add(&directory->refs, 1); /* rewinddir(3): whoever is interrupted may close it before the answer */
+	err = cache_list(pending->mount->cache, pending->inode.path, relisted, pending);
+	if (err) {
+		pending_fail(pending, err);
+		directory_put(directory);
+	}
+}
+
+/* Replies: buf, error. */
+void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	read_directory(req, number, size, offset, file, false);
+}
+
+/* Replies: buf, error. Each entry but "." and ".." counts as a lookup. */
+void op_readdirplus(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	read_directory(req, number, size, offset, file, true);
+}
+
+/* Replies: error. */
+void op_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
+{
+	(void)number;
+	directory_put(directory_of(file));
+	(void)fuse_reply_err(req, 0);
+}
+
+/* --- Making --- */
+
+static void made(int error, const struct node_stat *stat, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (error)
+		pending_fail(pending, error);
+	else
+		reply_entry(pending, stat, stat->mtime);
+}
+
+/* Looks at the name and starts a request to make it; NULL: it has been answered. */
+static struct pending *start_making(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return NULL;
+	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
+	if (!err && pending->inode.type == INODE_DATA)
+		err = -EEXIST; /* ".data" always is there */
+	if (err == -ENOENT)
+		err = -EPERM; /* the name is ours */
+	if (!err)
+		return pending;
+	pending_fail(pending, err);
+	return NULL;
+}
+
+/* Replies: entry, error. */
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct pending *pending = start_making(req, parent, name);
+	int err;
+
+	(void)mode;
+	if (!pending)
+		return;
+	err = cache_mkdir(pending->mount->cache, pending->path, made, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* Replies: entry, error. Regular files only. */
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+	struct pending *pending;
+	int err;
+
+	(void)device;
+	if (!S_ISREG(mode)) {
+		(void)fuse_reply_err(req, EPERM);
+		return;
+	}
+	pending = start_making(req, parent, name);
+	if (!pending)
+		return;
+	err = cache_create(pending->mount->cache, pending->path, NULL, made, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* Replies: error. */
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)target;
+	(void)parent;
+	(void)name;
+	(void)fuse_reply_err(req, ENOTSUP);
+}
+
+/* Replies: error. A znode has one path. */
+void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, const char *new_name)
+{
+	(void)number;
+	(void)new_parent;
+	(void)new_name;
+	(void)fuse_reply_err(req, EPERM);
+}
+
+/* Replies: error. EXDEV makes mv(1) copy and remove. */
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+	unsigned flags)
+{
+	(void)parent;
+	(void)name;
+	(void)new_parent;
+	(void)new_name;
+	(void)fuse_reply_err(req, flags ? EINVAL : EXDEV);
+}
+
+/* --- Removing --- */
+
+static void data_emptied(int error, const struct node_stat *stat, struct bytes *data, void *arg)
+{
+	(void)stat;
+	(void)data;
+	pending_fail(arg, error);
+}
+
+static int compose_nothing(const struct node_info *old, struct buf *out, void *arg)
+{
+	(void)out;
+	(void)arg;
+	return old->stat.data_length == 0 ? 1 : 0;
+}
+
+/* To remove ".data" is to empty the directory's data. */
+static int empty_data(struct pending *pending)
+{
+	const struct cache_edit edit = { .compose = compose_nothing, .done = data_emptied, .arg = pending,
+		.is_whole = true, .is_directory = true };
+
+	return cache_update(pending->mount->cache, pending->path, &edit);
+}
+
+static void unlinked(int error, const struct node_stat *stat, void *arg)
+{
+	struct pending *pending = arg;
+
+	(void)stat;
+	if (error == -ENOTEMPTY)
+		error = -EISDIR; /* it has become a directory since the kernel looked */
+	if (!error && pending->inode.number)
+		files_unlinked(pending->mount->files, pending->inode.number);
+	pending_fail(pending, error);
+}
+
+/* Remembers which inode is being removed, for its open files. */
+static void unlink_read(int error, const struct node_info *info, void *arg)
+{
+	struct pending *pending = arg;
+	struct mount *mount = pending->mount;
+
+	if (!error && kind_of(&info->stat, false) == KIND_DIRECTORY)
+		error = -EISDIR;
+	if (!error) {
+		pending->inode.number = inodes_number(mount->inodes, INODE_NODE, pending->path, &info->stat);
+		error = cache_remove(mount->cache, pending->path, -1, unlinked, pending);
+	}
+	if (error)
+		pending_fail(pending, error);
+}
+
+/* Replies: error. */
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
+	if (!err && pending->inode.type == INODE_DATA)
+		err = empty_data(pending);
+	else if (!err)
+		err = cache_read(pending->mount->cache, pending->path, unlink_read, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+static void rmdir_read(int error, const struct node_info *info, void *arg);
+
+static void rmdir_removed(int error, const struct node_stat *stat, void *arg)
+{
+	struct pending *pending = arg;
+
+	(void)stat;
+	if (error == -EAGAIN) { /* its data was changed meanwhile: look again */
+		error = cache_read(pending->mount->cache, pending->path, rmdir_read, pending);
+		if (!error)
+			return;
+	}
+	pending_fail(pending, error);
+}
+
+/* A directory with data is not empty; the version keeps it from being given some unseen. */
+static void rmdir_read(int error, const struct node_info *info, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (!error && kind_of(&info->stat, false) != KIND_DIRECTORY)
+		error = -ENOTDIR;
+	if (!error && info->stat.data_length > 0)
+		error = -ENOTEMPTY;
+	if (!error)
+		error = cache_remove(pending->mount->cache, pending->path, info->stat.version, rmdir_removed, pending);
+	if (error)
+		pending_fail(pending, error);
+}
+
+/* Replies: error. */
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
+	if (!err && pending->inode.type == INODE_DATA)
+		err = -ENOTDIR;
+	if (!err)
+		err = cache_read(pending->mount->cache, pending->path, rmdir_read, pending);
+	if (err)
+		pending_fail(pending, err);
+}

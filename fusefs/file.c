@@ -1,0 +1,371 @@
+/* Files from open to release: FUSE's requests onto files.h. Kernel caching is off here (direct I/O): each open file reads one
+ * version of the contents, which pages shared by all who have the file open could not promise. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/util/log.h"
+#include "fusefs/files.h"
+#include "fusefs/ops.h"
+#include "fusefs/options.h"
+#include "fusefs/pending.h"
+
+static struct file *file_of(const struct fuse_file_info *info)
+{
+	return (struct file *)(uintptr_t)info->fh; /* NOLINT(performance-no-int-to-ptr): libfuse keeps it so */
+}
+
+static bool may_write(const struct fuse_file_info *info)
+{
+	return (info->flags & O_ACCMODE) != O_RDONLY;
+}
+
+static void set_handle(struct fuse_file_info *info, struct file *file)
+{
+	info->fh = (uintptr_t)file;
+	info->direct_io = 1;
+	info->noflush = !may_write(info); /* a reader's close has nothing to say */
+}
+
+/* --- open, create --- */
+
+/* -EACCES: the contents may not be read, and this way of opening needs them. */
+static int check_readable(const struct fuse_file_info *info, const struct node_info *node)
+{
+	if (node->data || (info->flags & O_ACCMODE) == O_WRONLY)
+		return 0;
+	return node->data_error;
+}
+
+static void open_read(int error, const struct node_info *node, void *arg)
+{
+	struct pending *pending = arg;
+	struct file *file;
+
+	if (!error && !inode_is(&pending->inode, &node->stat))
+		error = -ESTALE; /* the kernel then looks the path up again */
+	if (!error)
+		error = check_readable(&pending->file, node);
+	if (error) {
+		pending_fail(pending, error);
+		return;
+	}
+	file = file_open(pending->mount->files, &pending->inode, node, pending->file.flags);
+	if (!file) {
+		pending_fail(pending, -ENOMEM);
+		return;
+	}
+	set_handle(&pending->file, file);
+	if (!pending_reply_open(pending))
+		file_put(file);
+}
+
+/* Replies: open, error. O_TRUNC comes here too (FUSE_CAP_ATOMIC_O_TRUNC): it takes effect with the first save. */
+void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	pending->file = *info;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (!err)
+		err = cache_read(pending->mount->cache, pending->inode.path, open_read, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+static void reply_create(struct pending *pending, const struct node_info *node)
+{
+	struct inode_view *inode = &pending->inode;
+	struct mount *mount = pending->mount;
+	struct stat attr;
+	struct file *file;
+
+	inode->type = INODE_NODE;
+	inode->kind = kind_of(&node->stat, false);
+	inode->czxid = node->stat.czxid;
+	inode->path = pending->path;
+	pending->path = NULL;
+	if (inode->kind != KIND_FILE) {
+		pending_fail(pending, -EISDIR);
+		return;
+	}
+	inode->number = inodes_enter(mount->inodes, INODE_NODE, inode->path, &node->stat);
+	file = inode->number ? file_open(mount->files, inode, node, pending->file.flags) : NULL;
+	if (!file) {
+		if (inode->number)
+			inodes_forget(mount->inodes, inode->number, 1);
+		pending_fail(pending, -ENOMEM);
+		return;
+	}
+	set_handle(&pending->file, file);
+	attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node->stat, node->changed, &attr);
+	if (!pending_reply_create(pending, &attr))
+		file_put(file);
+}
+
+/* Somebody made it since the kernel looked: then it is opened, unless it was to be made by us. */
+static void create_read(int error, const struct node_info *node, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (!error)
+		error = check_readable(&pending->file, node);
+	if (error)
+		pending_fail(pending, error);
+	else
+		reply_create(pending, node);
+}
+
+static void created(int error, const struct node_stat *stat, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (error == -EEXIST && !(pending->file.flags & O_EXCL)) {
+		error = cache_read(pending->mount->cache, pending->path, create_read, pending);
+		if (!error)
+			return;
+	}
+	if (error) {
+		pending_fail(pending, error);
+		return;
+	}
+	pending->file.flags &= ~O_TRUNC; /* it is empty, and known to be so */
+	reply_create(pending, &(struct node_info){ .stat = *stat, .changed = stat->mtime });
+}
+
+/* Replies: create, error. */
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info)
+{
+	struct pending *pending = pending_start(req);
+	enum inode_type type;
+	int err;
+
+	(void)mode;
+	if (!pending)
+		return;
+	pending->file = *info;
+	err = inodes_child(pending->mount->inodes, parent, name, &type, &pending->path);
+	if (!err && type == INODE_DATA)
+		err = -EEXIST; /* ".data" always is there */
+	if (!err)
+		err = cache_create(pending->mount->cache, pending->path, NULL, created, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* --- read, write --- */
+
+/* Gives back the hold that op_read took. */
+static void reply_read(struct pending *pending)
+{
+	struct file *file = file_of(&pending->file);
+	size_t offset = (size_t)pending->offset;
+	struct bytes *contents = file_contents(file);
+	size_t left = contents && offset < contents->size ? contents->size - offset : 0;
+	char *copy;
+
+	if (contents) {
+		size_t size = left < pending->size ? left : pending->size;
+
+		pending_reply_data(pending, size ? contents->data + offset : NULL, size);
+		bytes_put(contents);
+		file_put(file);
+		return;
+	}
+	copy = malloc(pending->size);
+	if (copy)
+		pending_reply_data(pending, copy, file_read(file, offset, copy, pending->size));
+	else
+		pending_fail(pending, -ENOMEM);
+	free(copy);
+	file_put(file);
+}
+
+static void read_newest(int error, const struct node_info *node, void *arg)
+{
+	struct pending *pending = arg;
+	struct file *file = file_of(&pending->file);
+
+	if (!error)
+		file_renew(file, (size_t)pending->offset, node);
+	if (error && error != -ENOENT) { /* a removed file stays readable */
+		pending_fail(pending, error);
+		file_put(file);
+	} else {
+		reply_read(pending);
+	}
+}
+
+/* Replies: buf, error. */
+void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info)
+{
+	struct pending *pending = pending_start(req);
+	struct file *file = file_of(info);
+	int err;
+
+	(void)number;
+	if (!pending)
+		return;
+	pending->file.fh = info->fh;
+	pending->size = size;
+	pending->offset = offset;
+	file_get(file); /* whoever is interrupted may close it before the answer is here */
+	if (!file_wants_newer(file, (size_t)offset)) {
+		reply_read(pending);
+		return;
+	}
+	err = cache_read(pending->mount->cache, file_path(file), read_newest, pending);
+	if (err) {
+		pending_fail(pending, err);
+		file_put(file);
+	}
+}
+
+/* Replies: write, error. Only memory is touched: contents go out whole, at close or fsync. */
+void op_write(fuse_req_t req, fuse_ino_t number, const char *data, size_t size, off_t offset,
+	struct fuse_file_info *info)
+{
+	int err = file_write(file_of(info), (size_t)offset, info->flags & O_APPEND, data, size);
+
+	(void)number;
+	if (err)
+		(void)fuse_reply_err(req, -err);
+	else
+		(void)fuse_reply_write(req, size);
+}
+
+/* --- truncate --- */
+
+static void truncate_compose_zeros(struct buf *out, size_t count)
+{
+	char *zeros = count ? buf_extend(out, count) : NULL;
+
+	for (size_t i = 0; zeros && i < count; i++)
+		zeros[i] = 0;
+}
+
+static int truncate_compose(const struct node_info *old, struct buf *out, void *arg)
+{
+	const struct pending *pending = arg;
+	size_t old_size = old->data ? old->data->size : 0;
+	size_t kept = old_size < pending->size ? old_size : pending->size;
+
+	if (kept)
+		(void)buf_append(out, old->data->data, kept);
+	truncate_compose_zeros(out, pending->size - kept);
+	return out->failed ? -ENOMEM : 0;
+}
+
+static void truncated(int error, const struct node_stat *stat, struct bytes *data, void *arg)
+{
+	struct pending *pending = arg;
+	struct inode_view *inode = &pending->inode;
+	struct stat attr;
+
+	(void)data;
+	if (error) {
+		pending_fail(pending, error);
+		return;
+	}
+	attr_fill(pending->mount, inode->number, inode->type, inode->kind, stat, stat->mtime, &attr);
+	pending_reply_attr(pending, &attr);
+}
+
+void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_file_info *info)
+{
+	struct mount *mount = fuse_req_userdata(req);
+	struct pending *pending;
+	struct cache_edit edit;
+	int err;
+
+	if (info) {
+		err = file_cut(file_of(info), size);
+		if (err)
+			(void)fuse_reply_err(req, -err);
+		else
+			op_getattr(req, number, info);
+		return;
+	}
+	pending = pending_start(req);
+	if (!pending)
+		return;
+	pending->size = size;
+	err = size > mount->options->max_data ? -EFBIG : inodes_look(mount->inodes, number, &pending->inode);
+	if (!err && pending->inode.kind == KIND_DIRECTORY)
+		err = -EISDIR;
+	if (!err) {
+		edit = (struct cache_edit){ .compose = truncate_compose, .done = truncated, .arg = pending,
+			.czxid = pending->inode.czxid, .is_whole = size == 0,
+			.is_directory = pending->inode.type == INODE_DATA };
+		err = cache_update(mount->cache, pending->inode.path, &edit);
+	}
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* --- flush, fsync, release --- */
+
+static void flushed(int error, void *arg)
+{
+	pending_fail(arg, error);
+}
+
+/* Replies: error. One close(2) of perhaps several; its result is this. */
+void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	struct pending *pending = pending_start(req);
+
+	(void)number;
+	if (pending)
+		file_save(file_of(info), false, flushed, pending);
+}
+
+static void fsync_synced(int error, const struct node_stat *stat, void *arg)
+{
+	(void)stat;
+	pending_fail(arg, error);
+}
+
+static void fsync_saved(int error, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (!error)
+		error = cache_sync(pending->mount->cache, fsync_synced, pending);
+	if (error)
+		pending_fail(pending, error);
+}
+
+/* Replies: error. Also waits until this mount is as new as the ensemble was. */
+void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info)
+{
+	struct pending *pending = pending_start(req);
+
+	(void)number;
+	(void)datasync;
+	if (pending)
+		file_save(file_of(info), true, fsync_saved, pending);
+}
+
+static void release_saved(int error, void *arg)
+{
+	struct file *file = arg;
+
+	if (error)
+		log_error("what was written to '%s' is lost: %s", file_path(file), strerror(-error));
+	file_put(file);
+}
+
+/* Replies: error. Nobody waits for it; what a close could not save any more (the writer was killed) is saved now. */
+void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
+{
+	struct file *file = file_of(info);
+
+	(void)number;
+	file_save(file, false, release_saved, file);
+	(void)fuse_reply_err(req, 0);
+}

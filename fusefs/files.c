@@ -1,0 +1,490 @@
+#include "fusefs/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "fusefs/draft.h"
+
+enum { BUCKETS = 256 }; /* of open files, by inode */
+
+/* Somebody who waits until what was unsaved when he came is saved. */
+struct saver {
+	struct saver *prev, *next;
+	bool keep;
+	file_saved_cb *done;
+	void *arg;
+};
+
+struct file {
+	struct file *prev, *next; /* under files->lock, */
+	unsigned refs;		  /* and so is this */
+	struct files *files;	  /* never changes, */
+	struct inode_view inode;  /* nor does this */
+
+	_Atomic(bool) is_unlinked;
+	_Atomic(bool) is_unsaved; /* draft or saving holds something; set under lock, a hint without it */
+
+	pthread_mutex_t lock;	/* a leaf, over the members below, but for `saving` while is_saving */
+	struct node_stat stat;	/* of base */
+	struct bytes *base;	/* the version it reads */
+	struct draft draft;	/* unsaved, over base */
+	struct draft saving;	/* on its way; the save under way alone uses it */
+	struct bytes *old_base; /* while is_saving: what base was before it was taken to be saved */
+	bool is_saving;
+	struct saver *savers;	   /* for the save under way */
+	struct saver *next_savers; /* for the one after it */
+};
+
+struct files {
+	struct cache *cache;
+	size_t max_data;
+
+	pthread_mutex_t lock; /* a leaf, over the members below */
+	pthread_cond_t saved;
+	size_t saves; /* under way */
+	struct file *open[BUCKETS];
+};
+
+static void note_unsaved_locked(struct file *file)
+{
+	atomic_store(&file->is_unsaved, file->draft.is_dirty || file->is_saving);
+}
+
+/* --- Life --- */
+
+struct files *files_new(struct cache *cache, size_t max_data)
+{
+	struct files *files = calloc(1, sizeof(*files));
+	pthread_condattr_t attributes;
+
+	if (!files)
+		return NULL;
+	files->cache = cache;
+	files->max_data = max_data;
+	pthread_mutex_init(&files->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&files->saved, &attributes);
+	pthread_condattr_destroy(&attributes);
+	return files;
+}
+
+void files_drain(struct files *files, int ms)
+{
+	struct timespec until;
+	int err = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000 + 1;
+	pthread_mutex_lock(&files->lock);
+	while (files->saves > 0 && err != ETIMEDOUT)
+		err = pthread_cond_timedwait(&files->saved, &files->lock, &until);
+	pthread_mutex_unlock(&files->lock);
+}
+
+static void file_free(struct file *file);
+
+void files_free(struct files *files)
+{
+	if (!files)
+		return;
+	for (int i = 0; i < BUCKETS; i++) {
+		struct file *file, *next;
+
+		DL_FOREACH_SAFE (files->open[i], file, next)
+			file_free(file);
+	}
+	pthread_cond_destroy(&files->saved);
+	pthread_mutex_destroy(&files->lock);
+	free(files);
+}
+
+static void count_save(struct files *files, bool begins)
+{
+	pthread_mutex_lock(&files->lock);
+	files->saves += begins ? 1 : -(size_t)1;
+	if (files->saves == 0)
+		pthread_cond_broadcast(&files->saved);
+	pthread_mutex_unlock(&files->lock);
+}
+
+static struct file **bucket(struct files *files, fuse_ino_t inode)
+{
+	return &files->open[inode % BUCKETS];
+}
+
+static void file_free(struct file *file)
+{
+	draft_release(&file->draft);
+	draft_release(&file->saving);
+	bytes_put(file->base);
+	bytes_put(file->old_base);
+	inode_view_release(&file->inode);
+	pthread_mutex_destroy(&file->lock);
+	free(file);
+}
+
+struct file *file_open(struct files *files, const struct inode_view *inode, const struct node_info *info, int flags)
+{
+	struct file *file = calloc(1, sizeof(*file));
+
+	if (!file)
+		return NULL;
+	pthread_mutex_init(&file->lock, NULL);
+	draft_init(&file->draft);
+	draft_init(&file->saving);
+	file->refs = 1;
+	file->files = files;
+	file->inode = *inode;
+	file->inode.path = strdup(inode->path);
+	file->stat = info->stat;
+	file->base = info->data ? bytes_get(info->data) : bytes_new(NULL, 0);
+	if (!file->inode.path || !file->base ||
+		((flags & O_TRUNC) && draft_truncate(&file->draft, 0, file->base->size) < 0)) {
+		file_free(file);
+		return NULL;
+	}
+	note_unsaved_locked(file); /* nobody else knows it yet */
+	pthread_mutex_lock(&files->lock);
+	DL_APPEND(*bucket(files, inode->number), file);
+	pthread_mutex_unlock(&files->lock);
+	return file;
+}
+
+void file_get(struct file *file)
+{
+	pthread_mutex_lock(&file->files->lock);
+	file->refs++;
+	pthread_mutex_unlock(&file->files->lock);
+}
+
+void file_put(struct file *file)
+{
+	struct files *files = file->files;
+	bool is_last;
+
+	pthread_mutex_lock(&files->lock);
+	is_last = --file->refs == 0;
+	if (is_last)
+		DL_DELETE(*bucket(files, file->inode.number), file);
+	pthread_mutex_unlock(&files->lock);
+	if (is_last)
+		file_free(file);
+}
+
+const char *file_path(const struct file *file)
+{
+	return file->inode.path;
+}
+
+/* --- Reading --- */
+
+struct bytes *file_contents(struct file *file)
+{
+	struct bytes *contents = NULL;
+
+	pthread_mutex_lock(&file->lock);
+	if (!file->draft.is_dirty)
+		contents = bytes_get(file->base);
+	pthread_mutex_unlock(&file->lock);
+	return contents;
+}
+
+size_t file_read(struct file *file, size_t offset, char *to, size_t size)
+{
+	size_t got;
+
+	pthread_mutex_lock(&file->lock);
+	got = draft_read(&file->draft, file->base->data, file->base->size, offset, to, size);
+	pthread_mutex_unlock(&file->lock);
+	return got;
+}
+
+bool file_wants_newer(struct file *file, size_t offset)
+{
+	bool wants;
+
+	pthread_mutex_lock(&file->lock);
+	wants = !file->draft.is_dirty && !file->is_saving && (offset == 0 || offset >= file->base->size);
+	pthread_mutex_unlock(&file->lock);
+	return wants;
+}
+
+static bool continues(const struct bytes *longer, const struct bytes *shorter)
+{
+	return longer->size > shorter->size && memcmp(longer->data, shorter->data, shorter->size) == 0;
+}
+
+void file_renew(struct file *file, size_t offset, const struct node_info *info)
+{
+	if (!info->data || !inode_is(&file->inode, &info->stat))
+		return;
+	pthread_mutex_lock(&file->lock);
+	if (!file->draft.is_dirty && !file->is_saving && file->stat.mzxid != info->stat.mzxid &&
+		(offset == 0 || continues(info->data, file->base))) {
+		bytes_put(file->base);
+		file->base = bytes_get(info->data);
+		file->stat = info->stat;
+	}
+	pthread_mutex_unlock(&file->lock);
+}
+
+/* --- Writing --- */
+
+int file_write(struct file *file, size_t offset, bool is_append, const char *data, size_t size)
+{
+	size_t max = file->files->max_data;
+	size_t begin = offset;
+	int err = -EFBIG;
+
+	pthread_mutex_lock(&file->lock);
+	if (is_append)
+		begin = draft_size(&file->draft, file->base->size);
+	if (begin <= max && size <= max - begin)
+		err = is_append ? draft_append(&file->draft, data, size)
+				: draft_write(&file->draft, offset, data, size, file->base->size);
+	note_unsaved_locked(file);
+	pthread_mutex_unlock(&file->lock);
+	return err;
+}
+
+int file_cut(struct file *file, size_t size)
+{
+	int err;
+
+	if (size > file->files->max_data)
+		return -EFBIG;
+	pthread_mutex_lock(&file->lock);
+	err = draft_truncate(&file->draft, size, file->base->size);
+	note_unsaved_locked(file);
+	pthread_mutex_unlock(&file->lock);
+	return err;
+}
+
+/* --- Saving --- */
+
+static void tell_savers(struct saver *savers, int error)
+{
+	struct saver *saver, *next;
+
+	DL_FOREACH_SAFE (savers, saver, next) {
+		DL_DELETE(savers, saver);
+		saver->done(error, saver->arg);
+		free(saver);
+	}
+}
+
+/* Lets the unsaved bytes be on their way: readers of this file see them as saved from now on. 0 or -ENOMEM. */
+static int begin_saving_locked(struct file *file)
+{
+	struct buf composed = BUF_INIT;
+	struct bytes *base = NULL;
+
+	if (draft_compose(&file->draft, file->base->data, file->base->size, &composed) == 0)
+		base = bytes_new(composed.data, composed.size);
+	buf_release(&composed);
+	if (!base)
+		return -ENOMEM;
+	file->old_base = file->base;
+	file->base = base;
+	draft_move(&file->saving, &file->draft);
+	file->is_saving = true;
+	return 0;
+}
+
+/* Whether bytes that could not be saved are still wanted. */
+static bool wants_keep_locked(struct file *file)
+{
+	const struct saver *saver;
+
+	if (atomic_load(&file->is_unlinked))
+		return true;
+	DL_FOREACH (file->savers, saver) {
+		if (saver->keep)
+			return true;
+	}
+	return false;
+}
+
+static void end_saving_locked(struct file *file, int error, const struct node_stat *stat, struct bytes *data)
+{
+	bytes_put(error ? file->base : file->old_base);
+	if (error)
+		file->base = file->old_base;
+	file->old_base = NULL;
+	if (error && wants_keep_locked(file) && !file->draft.is_dirty)
+		draft_move(&file->draft, &file->saving);
+	draft_release(&file->saving);
+	file->is_saving = false;
+	note_unsaved_locked(file);
+	if (error)
+		return;
+	/* What the ensemble has may be more than we wrote: others' changes were merged. */
+	bytes_put(file->base);
+	file->base = bytes_get(data);
+	file->stat = *stat;
+}
+
+static void save(struct file *file);
+
+static void saved(int error, const struct node_stat *stat, struct bytes *data, void *arg)
+{
+	struct file *file = arg;
+	struct saver *savers;
+	bool goes_on;
+
+	pthread_mutex_lock(&file->lock);
+	end_saving_locked(file, error, stat, data);
+	if (error && atomic_load(&file->is_unlinked))
+		error = 0; /* as with any unlinked file: it has nowhere to be kept */
+	savers = file->savers;
+	file->savers = file->next_savers;
+	file->next_savers = NULL;
+	goes_on = file->savers != NULL;
+	pthread_mutex_unlock(&file->lock);
+	tell_savers(savers, error);
+	if (goes_on)
+		save(file);
+	count_save(file->files, false);
+	file_put(file);
+}
+
+static int compose(const struct node_info *old, struct buf *out, void *arg)
+{
+	const struct file *file = arg;
+
+	return draft_compose(&file->saving, old->data ? old->data->data : NULL, old->data ? old->data->size : 0, out);
+}
+
+/* Saves for those in file->savers. No save is under way. */
+static void save(struct file *file)
+{
+	struct cache_edit edit = {
+		.compose = compose,
+		.done = saved,
+		.arg = file,
+		.czxid = file->inode.czxid,
+		.is_directory = file->inode.type == INODE_DATA,
+	};
+	struct saver *savers = NULL;
+	int err;
+
+	file_get(file);
+	count_save(file->files, true);
+	pthread_mutex_lock(&file->lock);
+	err = begin_saving_locked(file);
+	edit.is_whole = draft_is_whole(&file->saving);
+	if (err) {
+		savers = file->savers;
+		file->savers = NULL;
+	}
+	pthread_mutex_unlock(&file->lock);
+	if (err) {
+		tell_savers(savers, err);
+		count_save(file->files, false);
+		file_put(file);
+		return;
+	}
+	err = cache_update(file->files->cache, file->inode.path, &edit);
+	if (err)
+		saved(err, NULL, NULL, file);
+}
+
+/* Puts the saver where he belongs. True: a save is to be begun. */
+static bool join_savers_locked(struct file *file, struct saver *saver)
+{
+	if (file->is_saving && file->draft.is_dirty) {
+		DL_APPEND(file->next_savers, saver);
+		return false;
+	}
+	DL_APPEND(file->savers, saver);
+	return !file->is_saving;
+}
+
+void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
+{
+	struct saver *saver = malloc(sizeof(*saver));
+	bool has_work;
+	bool begins = false;
+
+	if (!saver) {
+		done(-ENOMEM, arg);
+		return;
+	}
+	*saver = (struct saver){ .keep = keep, .done = done, .arg = arg };
+	pthread_mutex_lock(&file->lock);
+	/* An unlinked file keeps what was written for as long as it is open, and for nobody else. */
+	has_work = file->is_saving || (file->draft.is_dirty && !atomic_load(&file->is_unlinked));
+	if (has_work)
+		begins = join_savers_locked(file, saver);
+	pthread_mutex_unlock(&file->lock);
+	if (!has_work) {
+		free(saver);
+		done(0, arg);
+	} else if (begins) {
+		save(file);
+	}
+}
+
+/* --- What an inode's open files know --- */
+
+/* An open file of the inode, held: one with unsaved bytes if that is asked for. NULL: none. */
+static struct file *find(struct files *files, fuse_ino_t inode, bool unsaved)
+{
+	struct file *file;
+
+	pthread_mutex_lock(&files->lock);
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (file->inode.number == inode && (!unsaved || atomic_load(&file->is_unsaved)))
+			break;
+	}
+	if (file)
+		file->refs++;
+	pthread_mutex_unlock(&files->lock);
+	return file;
+}
+
+void files_unlinked(struct files *files, fuse_ino_t inode)
+{
+	struct file *file;
+
+	pthread_mutex_lock(&files->lock);
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (file->inode.number == inode)
+			atomic_store(&file->is_unlinked, true);
+	}
+	pthread_mutex_unlock(&files->lock);
+}
+
+bool files_unsaved_size(struct files *files, fuse_ino_t inode, size_t *size)
+{
+	struct file *file = find(files, inode, true);
+
+	if (!file)
+		return false;
+	pthread_mutex_lock(&file->lock);
+	*size = draft_size(&file->draft, file->base->size);
+	pthread_mutex_unlock(&file->lock);
+	file_put(file);
+	return true;
+}
+
+bool files_last_stat(struct files *files, fuse_ino_t inode, struct node_stat *stat)
+{
+	struct file *file = find(files, inode, false);
+
+	if (!file)
+		return false;
+	pthread_mutex_lock(&file->lock);
+	*stat = file->stat;
+	stat->data_length = (int32_t)draft_size(&file->draft, file->base->size);
+	pthread_mutex_unlock(&file->lock);
+	file_put(file);
+	return true;
+}

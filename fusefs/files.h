@@ -1,0 +1,69 @@
+/* The open files: one struct file per open(2), with the version of the contents it reads and the bytes not saved yet. Knows
+ * nothing of FUSE requests; file.c translates. Safe from any thread. */
+#ifndef ZKFS_FUSEFS_FILES_H
+#define ZKFS_FUSEFS_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/cache.h"
+#include "fusefs/inode.h"
+
+struct file;
+struct files;
+
+/* NULL: no memory. */
+struct files *files_new(struct cache *cache, size_t max_data);
+
+/* Waits until no save is under way, at most ms. */
+void files_drain(struct files *files, int ms);
+
+/* After cache_stop. Files that the kernel never released go with it. NULL is fine. */
+void files_free(struct files *files);
+
+/* Opens what inode shows: info is its znode's. The file is held once; file_put gives it back. NULL: no memory. */
+struct file *file_open(struct files *files, const struct inode_view *inode, const struct node_info *info, int flags);
+
+/* Holds it once more. */
+void file_get(struct file *file);
+
+/* The last one frees, and drops what was not saved. */
+void file_put(struct file *file);
+
+/* The path of the znode; valid while the file is held. */
+const char *file_path(const struct file *file);
+
+/* The contents as one piece, held once for the caller; NULL while something is unsaved (use file_read). */
+struct bytes *file_contents(struct file *file);
+
+/* Contents from offset on, at most size bytes, unsaved ones included, to `to`. Gives how many. */
+size_t file_read(struct file *file, size_t offset, char *to, size_t size);
+
+/* Whether a read at offset should see the newest contents, which are then to be given to file_renew. An open file reads one
+ * version, so that nothing is torn; a read from the start, or from its end on, looks for a newer one. */
+bool file_wants_newer(struct file *file, size_t offset);
+
+/* The newest contents for a read at offset: taken when it reads from the start, or when what was read is the beginning of
+ * them (somebody appended). Left alone when the znode is another by now (the file was removed; it stays readable). */
+void file_renew(struct file *file, size_t offset, const struct node_info *info);
+
+/* 0 or -errno: -EFBIG beyond max_data, -ENOMEM. Appending ignores offset. */
+int file_write(struct file *file, size_t offset, bool is_append, const char *data, size_t size);
+int file_cut(struct file *file, size_t size);
+
+/* Saves what is unsaved, in one transaction. done is called once, before the call returns when there is nothing to save; 0 or
+ * -errno. After an error the bytes are dropped, or, if keep, unsaved again for another try. */
+typedef void file_saved_cb(int error, void *arg);
+void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg);
+
+/* The znode of this inode was unlinked through this mount: what is unsaved in its open files has nowhere to go. */
+void files_unlinked(struct files *files, fuse_ino_t inode);
+
+/* The size of the contents as the newest writer on this mount sees them, while something is unsaved. False: nothing is. */
+bool files_unsaved_size(struct files *files, fuse_ino_t inode, size_t *size);
+
+/* The Stat of an inode that is open here, as last seen. False: it is not. */
+bool files_last_stat(struct files *files, fuse_ino_t inode, struct node_stat *stat);
+
+#endif

@@ -1,0 +1,266 @@
+#include "fusefs/inode.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) ((element)->is_hashed = false)
+#include <uthash.h>
+
+#include "fusefs/names.h"
+
+/* What makes an inode the one it is. */
+struct key {
+	enum inode_type type;
+	enum kind kind;
+	int64_t czxid;
+	const char *path;
+};
+
+struct inode {
+	UT_hash_handle hh;
+	fuse_ino_t number;
+	uint64_t lookups;
+	struct key key; /* its path is in text */
+	bool is_hashed;
+	char text[];
+};
+
+struct inodes {
+	pthread_mutex_t lock; /* a leaf, over everything */
+	struct inode *by_number;
+};
+
+static struct key key_of(enum inode_type type, const char *path, const struct node_stat *stat)
+{
+	bool is_root = inode_path_is_root(path);
+
+	return (struct key){
+		.type = type,
+		.kind = type == INODE_DATA ? KIND_FILE : kind_of(stat, is_root),
+		.czxid = is_root ? 0 : stat->czxid, /* the root stays the root even if its znode is made anew */
+		.path = path,
+	};
+}
+
+static bool same_key(const struct key *a, const struct key *b)
+{
+	return a->czxid == b->czxid && a->type == b->type && a->kind == b->kind && strcmp(a->path, b->path) == 0;
+}
+
+/* FNV-1a over the path, then the finaliser of MurmurHash3 over all. */
+static fuse_ino_t hash_key(const struct key *key)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (const char *c = key->path; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+	hash ^= (uint64_t)key->czxid * 0x9e3779b97f4a7c15u + (uint64_t)key->type * 2 + (uint64_t)key->kind;
+	hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
+	hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53u;
+	return hash ^ (hash >> 33);
+}
+
+static struct inode *find_locked(struct inodes *inodes, fuse_ino_t number)
+{
+	struct inode *inode;
+
+	HASH_FIND(hh, inodes->by_number, &number, sizeof(number), inode);
+	return inode;
+}
+
+/* The inode with this key, or NULL and the number it is to have. */
+static struct inode *find_key_locked(struct inodes *inodes, const struct key *key, fuse_ino_t *number)
+{
+	struct inode *inode;
+
+	if (key->type == INODE_NODE && inode_path_is_root(key->path)) {
+		*number = FUSE_ROOT_ID;
+		return find_locked(inodes, *number);
+	}
+	for (*number = hash_key(key);; (*number)++) {
+		if (*number <= FUSE_ROOT_ID)
+			continue;
+		inode = find_locked(inodes, *number);
+		if (!inode || same_key(&inode->key, key))
+			return inode;
+	}
+}
+
+static struct inode *add_locked(struct inodes *inodes, const struct key *key, fuse_ino_t number)
+{
+	size_t size = strlen(key->path) + 1;
+	struct inode *inode = malloc(sizeof(*inode) + size);
+
+	if (!inode)
+		return NULL;
+	memset(inode, 0, sizeof(*inode));
+	inode->number = number;
+	inode->key = *key;
+	memcpy(inode->text, key->path, size);
+	inode->key.path = inode->text;
+	inode->is_hashed = true;
+	HASH_ADD(hh, inodes->by_number, number, sizeof(inode->number), inode);
+	if (!inode->is_hashed) {
+		free(inode);
+		return NULL;
+	}
+	return inode;
+}
+
+struct inodes *inodes_new(void)
+{
+	const struct key root = { .type = INODE_NODE, .kind = KIND_DIRECTORY, .path = "/" };
+	struct inodes *inodes = calloc(1, sizeof(*inodes));
+	struct inode *inode;
+
+	if (!inodes)
+		return NULL;
+	pthread_mutex_init(&inodes->lock, NULL);
+	inode = add_locked(inodes, &root, FUSE_ROOT_ID);
+	if (!inode) {
+		inodes_free(inodes);
+		return NULL;
+	}
+	inode->lookups = 1; /* the kernel never forgets the root */
+	return inodes;
+}
+
+void inodes_free(struct inodes *inodes)
+{
+	struct inode *inode, *next;
+
+	if (!inodes)
+		return;
+	HASH_ITER (hh, inodes->by_number, inode, next) {
+		HASH_DEL(inodes->by_number, inode);
+		free(inode);
+	}
+	pthread_mutex_destroy(&inodes->lock);
+	free(inodes);
+}
+
+int inodes_look(struct inodes *inodes, fuse_ino_t number, struct inode_view *view)
+{
+	const struct inode *inode;
+	int err = -ESTALE;
+
+	memset(view, 0, sizeof(*view));
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	if (inode) {
+		*view = (struct inode_view){ .number = number, .type = inode->key.type, .kind = inode->key.kind,
+			.czxid = inode->key.czxid, .path = strdup(inode->text) };
+		err = view->path ? 0 : -ENOMEM;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return err;
+}
+
+void inode_view_release(struct inode_view *view)
+{
+	free(view->path);
+	view->path = NULL;
+}
+
+bool inode_path_is_root(const char *path)
+{
+	return path[0] == '/' && path[1] == '\0';
+}
+
+bool inode_is(const struct inode_view *view, const struct node_stat *stat)
+{
+	const struct key key = key_of(view->type, view->path, stat);
+
+	/* A directory's data stays what it is for as long as the znode exists. */
+	return key.czxid == view->czxid && key.kind == view->kind;
+}
+
+fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat)
+{
+	const struct key key = key_of(type, path, stat);
+	fuse_ino_t number;
+	struct inode *inode;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_key_locked(inodes, &key, &number);
+	if (!inode)
+		inode = add_locked(inodes, &key, number);
+	if (inode)
+		inode->lookups++;
+	pthread_mutex_unlock(&inodes->lock);
+	return inode ? number : 0;
+}
+
+fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat)
+{
+	const struct key key = key_of(type, path, stat);
+	fuse_ino_t number;
+
+	pthread_mutex_lock(&inodes->lock);
+	(void)find_key_locked(inodes, &key, &number);
+	pthread_mutex_unlock(&inodes->lock);
+	return number;
+}
+
+void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count)
+{
+	struct inode *inode;
+
+	if (number == FUSE_ROOT_ID)
+		return;
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	if (inode && inode->lookups > count) {
+		inode->lookups -= count;
+	} else if (inode) {
+		HASH_DEL(inodes->by_number, inode);
+		free(inode);
+	}
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+static char *join(const char *directory, const char *name, size_t name_size)
+{
+	size_t size = inode_path_is_root(directory) ? 0 : strlen(directory);
+	char *path = malloc(size + name_size + 2);
+
+	if (!path)
+		return NULL;
+	memcpy(path, directory, size);
+	path[size] = '/';
+	memcpy(path + size + 1, name, name_size);
+	path[size + 1 + name_size] = '\0';
+	return path;
+}
+
+int inodes_child(
+	struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path)
+{
+	struct inode_view view;
+	enum name_class class = NAME_NODE;
+	size_t size = 0;
+	int err = inodes_look(inodes, directory, &view);
+
+	*path = NULL;
+	*type = INODE_NODE;
+	if (!err && (view.type != INODE_NODE || view.kind != KIND_DIRECTORY))
+		err = -ENOTDIR;
+	if (!err)
+		err = name_parse(name, inode_path_is_root(view.path), &class, &size);
+	if (!err && class == NAME_CONTROL)
+		err = -ENOENT;
+	if (!err && class == NAME_DATA) {
+		*type = INODE_DATA;
+		*path = view.path;
+		view.path = NULL;
+	} else if (!err) {
+		*path = join(view.path, name, size);
+		if (!*path)
+			err = -ENOMEM;
+	}
+	inode_view_release(&view);
+	return err;
+}

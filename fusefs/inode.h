@@ -1,0 +1,63 @@
+/* What the kernel was told of: inode numbers, and which znode each stands for. An inode is a znode as it was created (path and
+ * czxid) seen as one kind of file, or a directory's own data (".data"). When a znode is removed and made again, or changes
+ * its kind, the path gets another inode; the old one stays known, and dead, until the kernel forgets it.
+ *
+ * The number is a hash of all that, so it is the same on every mount and after every start, and a directory can be listed with
+ * the numbers its entries will have; where two would have the same one, the later takes the next free. */
+#ifndef ZKFS_FUSEFS_INODE_H
+#define ZKFS_FUSEFS_INODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <fuse_lowlevel.h>
+
+#include "cache/node.h"
+#include "fusefs/kind.h"
+
+enum inode_type {
+	INODE_NODE, /* a znode */
+	INODE_DATA, /* the data of the znode, which is a directory, as its file ".data" */
+};
+
+/* A copy of what is known of an inode. */
+struct inode_view {
+	fuse_ino_t number;
+	enum inode_type type;
+	enum kind kind; /* KIND_FILE for INODE_DATA */
+	int64_t czxid;
+	char *path; /* the znode's; owned by the view */
+};
+
+struct inodes;
+
+/* Knows the root. NULL: no memory. */
+struct inodes *inodes_new(void);
+void inodes_free(struct inodes *inodes);
+
+/* 0, -ESTALE: no such inode, -ENOMEM. The view must be released. */
+int inodes_look(struct inodes *inodes, fuse_ino_t number, struct inode_view *view);
+void inode_view_release(struct inode_view *view);
+
+/* Whether what stat tells is still what the view shows. Pure. */
+bool inode_is(const struct inode_view *view, const struct node_stat *stat);
+
+/* Whether the path is the mount's root. Pure. */
+bool inode_path_is_root(const char *path);
+
+/* The inode of the znode with this path and Stat, with one more lookup counted. 0: no memory. */
+fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat);
+
+/* The number that inodes_enter would give, without counting. */
+fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat);
+
+/* The kernel forgets count lookups. */
+void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count);
+
+/* The znode's path for name in the directory, and what it is: *type INODE_DATA for ".data", when *path is the directory's own.
+ * 0; -ESTALE, -ENOTDIR, -ENOMEM; of the name -EILSEQ, -ENAMETOOLONG, -EINVAL (see names.h), -ENOENT for what is reserved. *path
+ * is the caller's. */
+int inodes_child(
+	struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path);
+
+#endif

@@ -1,0 +1,25 @@
+#include "fusefs/kind.h"
+
+/* Special owners that are no session's (EphemeralType.java). With a server id of 255, whose sessions begin with 0xff too, the
+ * two zero bytes still tell a TTL: they are the high bits of a time in a session's id. */
+static const uint64_t CONTAINER_OWNER = UINT64_C(0x8000000000000000);
+static const uint64_t TTL_MASK = UINT64_C(0xffffff0000000000);
+static const uint64_t TTL_OWNER = UINT64_C(0xff00000000000000);
+
+static bool is_ephemeral(const struct node_stat *stat)
+{
+	uint64_t owner = (uint64_t)stat->ephemeral_owner;
+
+	return owner != 0 && owner != CONTAINER_OWNER && (owner & TTL_MASK) != TTL_OWNER;
+}
+
+/* The server computes cversion as 2 * creations - num_children: below 0 for nodes it made itself (/zookeeper) and once
+ * the creations have passed 2^30. Likewise version wraps. So both are compared with 0 for being it or not. */
+enum kind kind_of(const struct node_stat *stat, bool is_root)
+{
+	if (is_root || stat->num_children > 0 || stat->cversion != 0)
+		return KIND_DIRECTORY;
+	if (is_ephemeral(stat) || stat->data_length > 0)
+		return KIND_FILE;
+	return stat->version == 0 ? KIND_DIRECTORY : KIND_FILE;
+}

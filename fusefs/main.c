@@ -1,0 +1,194 @@
+/* The order of start and stop: options, fork, cache, mount, loop, tear down. The parent stays until the mount is ready, so that
+ * the exit status 0 means connected and mounted; libzookeeper's threads belong to the child alone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cache/util/log.h"
+#include "fusefs/files.h"
+#include "fusefs/inode.h"
+#include "fusefs/mount.h"
+#include "fusefs/ops.h"
+#include "fusefs/options.h"
+#include "fusefs/pending.h"
+
+/* No handler waits, so a few threads serve any number of requests. */
+enum { THREADS = 8, IDLE_THREADS = 4 };
+
+/* A place to say that the mount is ready; -1 in the foreground. */
+static int ready_fd = -1;
+
+/* --- Two processes --- */
+
+/* In the parent: gives the exit status once the child is ready or has ended. */
+static int wait_for_child(pid_t child, int fd, int failure_status)
+{
+	char ready;
+	int status = 0;
+
+	if (read(fd, &ready, 1) == 1)
+		return EXIT_SUCCESS;
+	if (waitpid(child, &status, 0) < 0 || !WIFEXITED(status))
+		(void)fprintf(stderr, "zkfs: the daemon ended before it was ready\n");
+	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : failure_status;
+}
+
+/* -1: this is the child; go on. Otherwise the exit status of the parent. */
+static int split(int failure_status)
+{
+	int fds[2];
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC) < 0 || (child = fork()) < 0) {
+		(void)fprintf(stderr, "zkfs: cannot start a daemon: %s\n", strerror(errno));
+		return failure_status;
+	}
+	if (child > 0) {
+		(void)close(fds[1]);
+		return wait_for_child(child, fds[0], failure_status);
+	}
+	(void)close(fds[0]);
+	ready_fd = fds[1];
+	(void)setsid();
+	return -1;
+}
+
+/* From here on the terminal is no longer ours, and whoever waits for the mount may use it. */
+static void tell_ready(const struct options *options)
+{
+	int null;
+
+	log_open(options->log_level, !options->foreground);
+	if (ready_fd < 0)
+		return;
+	null = open("/dev/null", O_RDWR);
+	if (null >= 0) {
+		(void)dup2(null, STDIN_FILENO);
+		(void)dup2(null, STDOUT_FILENO);
+		(void)dup2(null, STDERR_FILENO);
+		if (null > STDERR_FILENO)
+			(void)close(null);
+	}
+	(void)!chdir("/"); /* so that the daemon keeps no other filesystem busy */
+	(void)!write(ready_fd, "", 1);
+	(void)close(ready_fd);
+}
+
+/* --- The mount --- */
+
+static int serve(struct mount *mount)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int err = -ENOMEM;
+
+	if (!config)
+		return err;
+	fuse_loop_cfg_set_clone_fd(config, 1);
+	fuse_loop_cfg_set_max_threads(config, THREADS);
+	fuse_loop_cfg_set_idle_threads(config, IDLE_THREADS);
+	err = fuse_session_loop_mt(mount->session, config);
+	fuse_loop_cfg_destroy(config);
+	if (err < 0)
+		log_error("the connection to the kernel ended: %s", strerror(-err));
+	return err;
+}
+
+static int mount_and_serve(struct mount *mount)
+{
+	int err;
+
+	if (fuse_set_signal_handlers(mount->session) < 0)
+		return mount->options->failure_status;
+	if (fuse_session_mount(mount->session, mount->options->mountpoint) < 0) {
+		(void)fprintf(stderr, "zkfs: cannot mount at '%s'\n", mount->options->mountpoint);
+		fuse_remove_signal_handlers(mount->session);
+		return mount->options->failure_status;
+	}
+	tell_ready(mount->options);
+	err = serve(mount);
+	files_drain(mount->files, mount->options->timeout);
+	fuse_session_unmount(mount->session);
+	fuse_remove_signal_handlers(mount->session);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static bool make_parts(struct mount *mount, struct fuse_args *args)
+{
+	const struct options *options = mount->options;
+	const struct cache_config config = {
+		.servers = options->servers.hosts,
+		.chroot = options->servers.chroot,
+		.credentials = &options->credentials,
+		.session_timeout = options->session_timeout,
+		.timeout = options->timeout,
+		.ttl = options->ttl,
+		.size = options->cache_size,
+	};
+
+	mount->session = fuse_session_new(args, &ops, sizeof(ops), mount);
+	if (!mount->session)
+		return false; /* libfuse has said why */
+	mount->inodes = inodes_new();
+	mount->pendings = pendings_new(options->timeout);
+	mount->cache = cache_new(&config);
+	if (mount->cache)
+		mount->files = files_new(mount->cache, options->max_data);
+	if (mount->inodes && mount->pendings && mount->files)
+		return true;
+	(void)fprintf(stderr, "zkfs: cannot start: %s\n", strerror(errno));
+	return false;
+}
+
+/* Every request is answered by then: the cache's stop ends those that waited for it. */
+static void free_parts(struct mount *mount)
+{
+	if (mount->cache)
+		cache_stop(mount->cache);
+	files_free(mount->files);
+	if (mount->session)
+		fuse_session_destroy(mount->session);
+	pendings_free(mount->pendings);
+	cache_free(mount->cache);
+	inodes_free(mount->inodes);
+}
+
+static int run(const struct options *options, struct fuse_args *args)
+{
+	struct mount mount = { .options = options, .uid = getuid(), .gid = getgid() };
+	char reason[512] = "";
+	int status = options->failure_status;
+
+	if (make_parts(&mount, args)) {
+		if (cache_start(mount.cache, reason, sizeof(reason)) == 0)
+			status = mount_and_serve(&mount);
+		else
+			(void)fprintf(stderr, "zkfs: %s\n", reason);
+	}
+	free_parts(&mount);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
+	struct options options = { 0 };
+	int status = EXIT_SUCCESS;
+	enum options_outcome outcome = options_parse(&options, &args, &status);
+
+	if (outcome == OPTIONS_MOUNT && !options.is_fake) {
+		(void)signal(SIGPIPE, SIG_IGN);
+		log_open(options.foreground ? options.log_level : LOG_LEVEL_ERROR, false);
+		status = options.foreground ? -1 : split(options.failure_status);
+		if (status < 0)
+			status = run(&options, &args);
+	}
+	options_release(&options);
+	fuse_opt_free_args(&args);
+	return status;
+}

@@ -1,0 +1,27 @@
+/* What every handler gets as its request's user data, instead of globals. Made by main.c before the first request and
+ * unchanged after it; what it points to is safe from any thread. */
+#ifndef ZKFS_FUSEFS_MOUNT_H
+#define ZKFS_FUSEFS_MOUNT_H
+
+#include <fuse_lowlevel.h>
+#include <sys/types.h>
+
+#include "cache/cache.h"
+
+struct inodes;
+struct files;
+struct pendings;
+struct options;
+
+struct mount {
+	struct fuse_session *session;
+	struct cache *cache;
+	struct inodes *inodes;
+	struct files *files;
+	struct pendings *pendings;
+	const struct options *options;
+	uid_t uid; /* whose everything appears to be: who mounted */
+	gid_t gid;
+};
+
+#endif

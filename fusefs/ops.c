@@ -1,0 +1,41 @@
+/* The map from FUSE's operations to their handlers. */
+#include "fusefs/ops.h"
+
+const struct fuse_lowlevel_ops ops = {
+	/* attr.c */
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.access = op_access,
+	.statfs = op_statfs,
+
+	/* dir.c */
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.mkdir = op_mkdir,
+	.mknod = op_mknod,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.rename = op_rename,
+	.symlink = op_symlink,
+	.link = op_link,
+
+	/* file.c */
+	.open = op_open,
+	.create = op_create,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.fsync = op_fsync,
+	.release = op_release,
+
+	/* flock.c */
+	.flock = op_flock,
+	.getlk = op_getlk,
+	.setlk = op_setlk,
+};

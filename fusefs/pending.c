@@ -1,0 +1,359 @@
+#include "fusefs/pending.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+/* A caller with a signal to handle may wait so much longer for what it asked for: most answers come in that time, and few
+ * programs expect EINTR of a file. One that is being killed is let go at once. */
+enum { INTERRUPT_GRACE_MS = 1000 };
+
+struct pendings {
+	int timeout;
+	pthread_t thread;
+
+	/* A leaf, over the members below, and in a struct pending over the last five. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct pending *waiting;     /* those not answered; earliest deadline first, */
+	struct pending *interrupted; /* and so here */
+	size_t count;		     /* of those that their completion has not ended */
+	uint64_t last_id;
+	bool is_idle; /* the thread waits for a first request */
+	bool is_stopping;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* --- Exactly one answer --- */
+
+static struct pending **list_of(struct pendings *pendings, const struct pending *pending)
+{
+	return pending->is_interrupted ? &pendings->interrupted : &pendings->waiting;
+}
+
+/* The caller is the one to answer, and nobody else will. */
+static void claim_locked(struct pendings *pendings, struct pending *pending)
+{
+	struct pending **list = list_of(pendings, pending);
+
+	DL_DELETE(*list, pending);
+	pending->is_answered = true;
+}
+
+/* The completion has come. Whether it is the one to answer. */
+static bool claim(struct pending *pending)
+{
+	struct pendings *pendings = pending->mount->pendings;
+	bool is_ours;
+
+	pthread_mutex_lock(&pendings->lock);
+	is_ours = !pending->is_answered;
+	if (is_ours)
+		claim_locked(pendings, pending);
+	pthread_mutex_unlock(&pendings->lock);
+	return is_ours;
+}
+
+static void end(struct pending *pending)
+{
+	struct pendings *pendings = pending->mount->pendings;
+
+	pthread_mutex_lock(&pendings->lock);
+	pendings->count--;
+	pthread_mutex_unlock(&pendings->lock);
+	inode_view_release(&pending->inode);
+	free(pending->path);
+	free(pending);
+}
+
+/* --- Interrupts --- */
+
+/* Whether the thread will not come back to its program: a signal is pending that is neither caught nor ignored. (For most fatal
+ * signals the kernel makes that SIGKILL: complete_signal in kernel/signal.c.) */
+static bool is_dying(pid_t thread)
+{
+	enum { HARMLESS_BY_DEFAULT = 1u << 16 | 1u << 17 | 1u << 18 | 1u << 19 | 1u << 20 | 1u << 21 | 1u << 22 | 1u << 27 };
+	unsigned long long pending = 0, mask, ignored = 0;
+	char name[64];
+	char line[256];
+	FILE *status;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/status", (int)thread);
+	status = thread ? fopen(name, "re") : NULL;
+	if (!status)
+		return true; /* gone, or not to be seen: nobody to ask for patience */
+	while (fgets(line, sizeof(line), status)) {
+		if (sscanf(line, "SigPnd: %llx", &mask) == 1 || sscanf(line, "ShdPnd: %llx", &mask) == 1)
+			pending |= mask;
+		else if (sscanf(line, "SigBlk: %llx", &mask) == 1 || sscanf(line, "SigIgn: %llx", &mask) == 1 ||
+			 sscanf(line, "SigCgt: %llx", &mask) == 1)
+			ignored |= mask;
+	}
+	(void)fclose(status);
+	return (pending & ~ignored & ~(unsigned long long)HARMLESS_BY_DEFAULT) != 0;
+}
+
+static struct pending *find_waiting_locked(struct pendings *pendings, uint64_t id)
+{
+	struct pending *pending;
+
+	DL_FOREACH (pendings->waiting, pending) {
+		if (pending->id == id)
+			return pending;
+	}
+	return NULL;
+}
+
+static void interrupt(struct pendings *pendings, uint64_t id)
+{
+	struct pending *pending;
+	fuse_req_t req = NULL;
+	pid_t caller = 0;
+	bool dies;
+
+	pthread_mutex_lock(&pendings->lock);
+	pending = find_waiting_locked(pendings, id);
+	if (pending)
+		caller = pending->caller;
+	pthread_mutex_unlock(&pendings->lock);
+	if (!pending)
+		return;
+	dies = is_dying(caller);
+
+	pthread_mutex_lock(&pendings->lock);
+	pending = find_waiting_locked(pendings, id);
+	if (pending && dies) {
+		claim_locked(pendings, pending);
+		req = pending->req;
+	} else if (pending) {
+		DL_DELETE(pendings->waiting, pending);
+		pending->is_interrupted = true;
+		pending->deadline = now_ms() + INTERRUPT_GRACE_MS;
+		DL_APPEND(pendings->interrupted, pending);
+		pthread_cond_signal(&pendings->changed);
+	}
+	pthread_mutex_unlock(&pendings->lock);
+	if (req)
+		(void)fuse_reply_err(req, EINTR);
+}
+
+/* libfuse calls on_interrupt from inside fuse_req_interrupt_func when the interrupt came first, and still uses the request after
+ * it (lib/fuse_lowlevel.c); an answer must wait until that has returned. */
+static _Thread_local bool is_registering;
+static _Thread_local bool came_early;
+
+static void on_interrupt(fuse_req_t req, void *id)
+{
+	struct mount *mount = fuse_req_userdata(req);
+
+	if (is_registering)
+		came_early = true;
+	else
+		interrupt(mount->pendings, (uint64_t)(uintptr_t)id);
+}
+
+/* --- Time --- */
+
+/* Whose time is up; it is claimed. NULL: nobody's. */
+static struct pending *take_late_locked(struct pendings *pendings, int64_t now)
+{
+	struct pending *late = pendings->interrupted;
+
+	if (!late || late->deadline > now)
+		late = pendings->waiting;
+	if (!late || late->deadline > now)
+		return NULL;
+	claim_locked(pendings, late);
+	return late;
+}
+
+static void sleep_locked(struct pendings *pendings)
+{
+	int64_t until = INT64_MAX;
+	struct timespec at;
+
+	if (pendings->waiting)
+		until = pendings->waiting->deadline;
+	if (pendings->interrupted && pendings->interrupted->deadline < until)
+		until = pendings->interrupted->deadline;
+	if (until == INT64_MAX) {
+		pendings->is_idle = true;
+		(void)pthread_cond_wait(&pendings->changed, &pendings->lock);
+		pendings->is_idle = false;
+		return;
+	}
+	at.tv_sec = (time_t)(until / 1000);
+	at.tv_nsec = (long)(until % 1000) * 1000000;
+	(void)pthread_cond_timedwait(&pendings->changed, &pendings->lock, &at);
+}
+
+static void *watch_time(void *arg)
+{
+	struct pendings *pendings = arg;
+
+	pthread_mutex_lock(&pendings->lock);
+	while (!pendings->is_stopping) {
+		struct pending *late = take_late_locked(pendings, now_ms());
+
+		if (late) {
+			/* Its completion may free it as soon as the lock is open, but will not answer any more. */
+			fuse_req_t req = late->req;
+			int error = late->is_interrupted ? EINTR : ETIMEDOUT;
+
+			pthread_mutex_unlock(&pendings->lock);
+			(void)fuse_reply_err(req, error);
+			pthread_mutex_lock(&pendings->lock);
+		} else {
+			sleep_locked(pendings);
+		}
+	}
+	pthread_mutex_unlock(&pendings->lock);
+	return NULL;
+}
+
+/* --- Life --- */
+
+struct pendings *pendings_new(int timeout)
+{
+	struct pendings *pendings = calloc(1, sizeof(*pendings));
+	pthread_condattr_t attributes;
+
+	if (!pendings)
+		return NULL;
+	pendings->timeout = timeout;
+	pthread_mutex_init(&pendings->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&pendings->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	errno = pthread_create(&pendings->thread, NULL, watch_time, pendings);
+	if (errno == 0)
+		return pendings;
+	free(pendings);
+	return NULL;
+}
+
+void pendings_free(struct pendings *pendings)
+{
+	if (!pendings)
+		return;
+	pthread_mutex_lock(&pendings->lock);
+	pendings->is_stopping = true;
+	pthread_cond_signal(&pendings->changed);
+	pthread_mutex_unlock(&pendings->lock);
+	(void)pthread_join(pendings->thread, NULL);
+	pthread_cond_destroy(&pendings->changed);
+	pthread_mutex_destroy(&pendings->lock);
+	free(pendings);
+}
+
+size_t pendings_count(struct pendings *pendings)
+{
+	size_t count;
+
+	pthread_mutex_lock(&pendings->lock);
+	count = pendings->count;
+	pthread_mutex_unlock(&pendings->lock);
+	return count;
+}
+
+struct pending *pending_start(fuse_req_t req)
+{
+	struct mount *mount = fuse_req_userdata(req);
+	struct pendings *pendings = mount->pendings;
+	struct pending *pending = calloc(1, sizeof(*pending));
+	uint64_t id;
+
+	if (!pending) {
+		(void)fuse_reply_err(req, ENOMEM);
+		return NULL;
+	}
+	pending->mount = mount;
+	pending->req = req;
+	pending->caller = fuse_req_ctx(req)->pid;
+	pending->deadline = now_ms() + pendings->timeout;
+	pthread_mutex_lock(&pendings->lock);
+	id = pending->id = ++pendings->last_id;
+	pendings->count++;
+	DL_APPEND(pendings->waiting, pending);
+	if (pendings->is_idle)
+		pthread_cond_signal(&pendings->changed);
+	pthread_mutex_unlock(&pendings->lock);
+
+	is_registering = true;
+	fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)id);
+	is_registering = false;
+	if (came_early) {
+		came_early = false;
+		interrupt(pendings, id);
+	}
+	return pending;
+}
+
+/* --- Replies --- */
+
+void pending_fail(struct pending *pending, int error)
+{
+	if (claim(pending))
+		(void)fuse_reply_err(pending->req, -error);
+	end(pending);
+}
+
+void pending_reply_attr(struct pending *pending, const struct stat *attr)
+{
+	if (claim(pending))
+		(void)fuse_reply_attr(pending->req, attr, 0);
+	end(pending);
+}
+
+bool pending_reply_data(struct pending *pending, const void *data, size_t size)
+{
+	bool is_told = claim(pending) && fuse_reply_buf(pending->req, data, size) == 0;
+
+	end(pending);
+	return is_told;
+}
+
+static struct fuse_entry_param entry_of(const struct stat *attr)
+{
+	return (struct fuse_entry_param){ .ino = attr->st_ino, .attr = *attr };
+}
+
+void pending_reply_entry(struct pending *pending, const struct stat *attr)
+{
+	const struct fuse_entry_param entry = entry_of(attr);
+
+	if (!claim(pending) || fuse_reply_entry(pending->req, &entry) < 0)
+		inodes_forget(pending->mount->inodes, attr->st_ino, 1);
+	end(pending);
+}
+
+bool pending_reply_create(struct pending *pending, const struct stat *attr)
+{
+	const struct fuse_entry_param entry = entry_of(attr);
+	bool is_told = claim(pending) && fuse_reply_create(pending->req, &entry, &pending->file) == 0;
+
+	if (!is_told)
+		inodes_forget(pending->mount->inodes, attr->st_ino, 1);
+	end(pending);
+	return is_told;
+}
+
+bool pending_reply_open(struct pending *pending)
+{
+	bool is_told = claim(pending) && fuse_reply_open(pending->req, &pending->file) == 0;
+
+	end(pending);
+	return is_told;
+}

@@ -1,0 +1,65 @@
+/* FUSE requests that wait for an answer. Each gets exactly one reply: from its completion, from an interrupt (the caller is being
+ * killed), or because its time is up. Whoever comes first wins; the completion, which always comes, frees. So nothing that
+ * waits for ZooKeeper can hang a process for good.
+ *
+ * A handler calls pending_start, starts something asynchronous with the struct pending as its argument, and ends with one
+ * pending_reply_… or pending_fail, from any thread; the struct is gone then. */
+#ifndef ZKFS_FUSEFS_PENDING_H
+#define ZKFS_FUSEFS_PENDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "fusefs/inode.h"
+#include "fusefs/mount.h"
+
+struct pending {
+	struct mount *mount;
+	struct inode_view inode;    /* what the request is about, if the handler looked it up */
+	char *path;		    /* a znode's, if the handler made one */
+	struct fuse_file_info file; /* for open, create, opendir; else fh only */
+	size_t size;		    /* of a read or a directory's page */
+	off_t offset;
+	bool flag;		    /* the handler's own */
+	/* The rest is pending.c's. */
+	fuse_req_t req;
+	uint64_t id;
+	pid_t caller;	  /* a thread id; 0: in another pid namespace */
+	int64_t deadline; /* ms */
+	bool is_interrupted;
+	bool is_answered;
+	struct pending *prev, *next;
+};
+
+struct pendings;
+
+/* timeout: ms that a request may wait. Starts a thread. NULL: errno says why. */
+struct pendings *pendings_new(int timeout);
+
+/* Ends the thread. No request may be pending. NULL is fine. */
+void pendings_free(struct pendings *pendings);
+
+/* How many wait now. */
+size_t pendings_count(struct pendings *pendings);
+
+/* NULL: there was no memory, and the request has been answered so. */
+struct pending *pending_start(fuse_req_t req);
+
+/* error: -errno, or 0 for requests that are answered by success alone. */
+void pending_fail(struct pending *pending, int error);
+
+void pending_reply_attr(struct pending *pending, const struct stat *attr);
+
+/* False: the kernel was not told. */
+bool pending_reply_data(struct pending *pending, const void *data, size_t size);
+
+/* These count a lookup of attr->st_ino, which inodes_enter has noted; if the kernel never hears of it, it is taken back. */
+void pending_reply_entry(struct pending *pending, const struct stat *attr);
+
+/* False: the kernel was not told, and will not release pending->file.fh; the caller must. */
+bool pending_reply_create(struct pending *pending, const struct stat *attr);
+bool pending_reply_open(struct pending *pending);
+
+#endif
