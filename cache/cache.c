@@ -28,9 +28,13 @@ struct cache {
 	struct writer *writer;
 	char *hosts, *chroot;
 	int timeout;
+	cache_changed_cb *changed;
+	void *changed_arg;
+	_Atomic(bool) is_watching;
+	_Atomic(uint64_t) moment;
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
-	pthread_cond_t changed;
+	pthread_cond_t news;
 	bool is_connected; /* the session, at least once */
 	bool is_announced; /* the stream */
 	bool has_auth_failed;
@@ -168,6 +172,16 @@ static int ask_node(struct cache *cache, const char *path, enum tree_query query
 	return 0;
 }
 
+uint64_t cache_moment(struct cache *cache)
+{
+	return atomic_load(&cache->moment);
+}
+
+bool cache_is_watching(struct cache *cache)
+{
+	return atomic_load(&cache->is_watching);
+}
+
 int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg)
 {
 	return ask_node(cache, path, TREE_NODE, done, arg);
@@ -192,6 +206,7 @@ struct list {
 	void *arg;
 	struct cache_children *children; /* each place is written by the one who asked for it */
 	struct child_ask *asks;
+	uint64_t moment;
 	_Atomic(size_t) next; /* the first child not asked for */
 	_Atomic(size_t) refs;
 	_Atomic(int) error;
@@ -326,6 +341,7 @@ static int list_begin(struct list *list, const struct node_info *info)
 		return -ENOMEM;
 	}
 	atomic_init(&children->refs, 1);
+	children->moment = list->moment;
 	children->stat = info->stat;
 	children->names = listing_get(info->children);
 	children->count = count;
@@ -364,6 +380,7 @@ int cache_list(struct cache *cache, const char *path, cache_children_cb *done, v
 	if (!list)
 		return err;
 	list->cache = cache;
+	list->moment = cache_moment(cache);
 	list->done = done;
 	list->arg = arg;
 	list->path = strdup(path);
@@ -637,7 +654,7 @@ static void note(struct cache *cache, bool *what)
 {
 	pthread_mutex_lock(&cache->lock);
 	*what = true;
-	pthread_cond_broadcast(&cache->changed);
+	pthread_cond_broadcast(&cache->news);
 	pthread_mutex_unlock(&cache->lock);
 }
 
@@ -650,6 +667,7 @@ static void on_epoch(bool watching, void *arg)
 			    "what is cached is trusted for the ttl only");
 	cache->was_unwatched = !watching;
 	tree_connected(cache->tree, watching);
+	atomic_store(&cache->is_watching, watching);
 	note(cache, &cache->is_announced);
 }
 
@@ -657,16 +675,26 @@ static void on_broken(void *arg)
 {
 	struct cache *cache = arg;
 
+	atomic_store(&cache->is_watching, false);
 	tree_broken(cache->tree);
+	atomic_fetch_add(&cache->moment, 1);
+	cache->changed(CACHE_UNSURE, "/", cache->changed_arg);
 }
 
 static void on_event(enum wire_event_type type, const char *path, void *arg)
 {
+	static const enum cache_change changes[] = {
+		[WIRE_CREATED] = CACHE_CREATED,
+		[WIRE_DELETED] = CACHE_DELETED,
+		[WIRE_DATA_CHANGED] = CACHE_CHANGED,
+	};
 	struct cache *cache = arg;
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	tree_event(cache->tree, type, path, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	atomic_fetch_add(&cache->moment, 1);
+	cache->changed(changes[type], path, cache->changed_arg);
 }
 
 static void on_auth_failed(void *arg)
@@ -743,9 +771,11 @@ struct cache *cache_new(const struct cache_config *config)
 	pthread_mutex_init(&cache->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&cache->changed, &attributes);
+	pthread_cond_init(&cache->news, &attributes);
 	pthread_condattr_destroy(&attributes);
 	cache->timeout = config->timeout;
+	cache->changed = config->changed;
+	cache->changed_arg = config->changed_arg;
 	if (make_parts(cache, config))
 		return cache;
 	cache_free(cache);
@@ -761,7 +791,7 @@ static bool wait_for_connection(struct cache *cache, int64_t until)
 
 	pthread_mutex_lock(&cache->lock);
 	while (!(cache->is_connected && cache->is_announced) && !cache->has_auth_failed && err != ETIMEDOUT)
-		err = pthread_cond_timedwait(&cache->changed, &cache->lock, &at);
+		err = pthread_cond_timedwait(&cache->news, &cache->lock, &at);
 	is_ready = cache->is_connected && cache->is_announced;
 	pthread_mutex_unlock(&cache->lock);
 	return is_ready;
@@ -802,7 +832,7 @@ static int check_chroot(struct cache *cache)
 		return err;
 	pthread_mutex_lock(&cache->lock);
 	while (!blocking.is_done)
-		pthread_cond_wait(&cache->changed, &cache->lock);
+		pthread_cond_wait(&cache->news, &cache->lock);
 	pthread_mutex_unlock(&cache->lock);
 	return blocking.error;
 }
@@ -857,7 +887,7 @@ void cache_free(struct cache *cache)
 	session_free(cache->session);
 	writer_free(cache->writer);
 	tree_free(cache->tree);
-	pthread_cond_destroy(&cache->changed);
+	pthread_cond_destroy(&cache->news);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache->hosts);
 	free(cache->chroot);

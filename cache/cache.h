@@ -20,6 +20,18 @@
 
 struct cache;
 
+/* What became of a znode. */
+enum cache_change {
+	CACHE_CREATED,
+	CACHE_CHANGED, /* its data */
+	CACHE_DELETED,
+	CACHE_UNSURE, /* anything may have happened anywhere (path is "/"): the stream was broken */
+};
+
+/* Called on the stream's thread, which it must not block, in ZooKeeper's order: after it, and before any answer that is newer,
+ * the cache answers nothing older than the change. Changes of our own are told like anybody's. */
+typedef void cache_changed_cb(enum cache_change change, const char *path, void *arg);
+
 struct cache_config {
 	const char *servers;			/* "host:port,…" */
 	const char *chroot;			/* "" or "/app" */
@@ -28,6 +40,8 @@ struct cache_config {
 	int timeout;				/* ms a call may wait for the server */
 	int ttl;				/* ms, where the server takes no watch */
 	size_t size;				/* bytes of memory for what is cached */
+	cache_changed_cb *changed;
+	void *changed_arg;
 };
 
 /* NULL: no memory or no threads; errno says which. */
@@ -42,6 +56,12 @@ void cache_stop(struct cache *cache);
 
 /* After cache_stop. NULL is fine. */
 void cache_free(struct cache *cache);
+
+/* How many changes have been told of. What was learned at one moment is the newest there is while the moment is the same. */
+uint64_t cache_moment(struct cache *cache);
+
+/* Whether changes are told of: there is a stream with a watch. Where not, nothing may be remembered of an answer. */
+bool cache_is_watching(struct cache *cache);
 
 /* info: NULL on error. */
 typedef void cache_node_cb(int error, const struct node_info *info, void *arg);
@@ -58,6 +78,7 @@ struct cache_child {
 
 struct cache_children {
 	_Atomic(unsigned) refs;
+	uint64_t moment;       /* cache_moment when it was asked for */
 	struct node_stat stat; /* the parent's */
 	struct listing *names; /* what the names point into */
 	size_t count;

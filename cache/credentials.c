@@ -85,8 +85,8 @@ int credentials_read(const char *file, struct credentials *credentials, char *re
 		(void)snprintf(reason, reason_size, "cannot read auth_file '%s': %s", file, strerror(-err));
 	} else if (stat.st_mode & (S_IRWXG | S_IRWXO)) {
 		err = -EPERM;
-		(void)snprintf(reason, reason_size, "others may read auth_file '%s': make it private with 'chmod 600 %s'",
-			file, file);
+		(void)snprintf(reason, reason_size,
+			"others may read auth_file '%s': make it private with 'chmod 600 %s'", file, file);
 	} else {
 		err = read_lines(in, file, credentials, reason, reason_size);
 	}

@@ -22,7 +22,7 @@ static bool is_port(const char *text)
 	if (*text < '1' || *text > '9')
 		return false;
 	port = strtoul(text, &end, 10);
-	return *end == '\0' && port >= 1 && port <= 65535;
+	return *end == '\0' && port <= 65535;
 }
 
 /* Copies the server that begins at text to server and gives where it ends. */
@@ -58,8 +58,8 @@ static int check_server(const char *server, char *reason, size_t reason_size)
 	if (*server == '\0')
 		(void)snprintf(reason, reason_size, "the list of servers has an empty place");
 	else if (!colon || strchr(colon, ']'))
-		(void)snprintf(reason, reason_size, "server '%s' has no port (ZooKeeper's usual one is '%s:2181')", server,
-			server);
+		(void)snprintf(reason, reason_size, "server '%s' has no port (ZooKeeper's usual one is '%s:2181')",
+			server, server);
 	else if (!is_host(server, colon))
 		(void)snprintf(reason, reason_size, "'%s' is not a server's name and port", server);
 	else if (!is_port(colon + 1))

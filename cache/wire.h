@@ -41,8 +41,8 @@ enum { WIRE_PASSWORD_MAX = 64 };
 
 /* What identifies a session to a server (ConnectRequest and ConnectResponse). */
 struct wire_session {
-	int64_t id;		/* 0: none yet */
-	int32_t timeout;	/* ms: asked for, then what the server grants; 0 or less granted: the session has expired */
+	int64_t id;	 /* 0: none yet */
+	int32_t timeout; /* ms: asked for, then what the server grants; 0 or less granted: the session has expired */
 	int32_t password_size;
 	char password[WIRE_PASSWORD_MAX];
 };

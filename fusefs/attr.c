@@ -6,6 +6,7 @@
 
 #include "fusefs/files.h"
 #include "fusefs/names.h"
+#include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
@@ -17,14 +18,13 @@ static struct timespec time_of(int64_t ms)
 	return (struct timespec){ .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
 }
 
-void attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
+double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
 	const struct node_stat *stat, int64_t changed, struct stat *attr)
 {
 	bool is_directory = type == INODE_NODE && kind == KIND_DIRECTORY;
 	size_t size = is_directory ? 0 : (size_t)stat->data_length;
+	bool is_unsaved = !is_directory && files_unsaved_size(mount->files, number, &size);
 
-	if (!is_directory)
-		(void)files_unsaved_size(mount->files, number, &size);
 	*attr = (struct stat){
 		.st_ino = number,
 		.st_mode = is_directory ? S_IFDIR | 0755 : S_IFREG | 0644,
@@ -37,6 +37,7 @@ void attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enu
 		.st_mtim = time_of(is_directory ? changed : stat->mtime),
 	};
 	attr->st_ctim = attr->st_atim = attr->st_mtim;
+	return cache_is_watching(mount->cache) && !is_unsaved ? NOTIFY_KERNEL_TIMEOUT : 0;
 }
 
 /* The inode's file is open here, though its znode is gone or another: it stays as it was. */
@@ -48,9 +49,9 @@ static bool reply_last_seen(struct pending *pending)
 
 	if (!files_last_stat(pending->mount->files, inode->number, &last))
 		return false;
-	attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, last.mtime, &attr);
+	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, last.mtime, &attr);
 	attr.st_nlink = 0;
-	pending_reply_attr(pending, &attr);
+	pending_reply_attr(pending, &attr, 0);
 	return true;
 }
 
@@ -59,17 +60,21 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 	struct pending *pending = arg;
 	struct inode_view *inode = &pending->inode;
 	struct stat attr;
+	double keep;
 
 	if (!error && !inode_is(inode, &info->stat))
 		error = -ESTALE;
-	if ((error == -ENOENT || error == -ESTALE) && reply_last_seen(pending))
+	if (error == -ENOENT)
+		error = -ESTALE; /* the kernel knew the inode: it then looks its path up again */
+	if (error == -ESTALE && reply_last_seen(pending))
 		return;
 	if (error) {
 		pending_fail(pending, error);
 		return;
 	}
-	attr_fill(pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->changed, &attr);
-	pending_reply_attr(pending, &attr);
+	keep = attr_fill(
+		pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->changed, &attr);
+	pending_reply_attr(pending, &attr, keep);
 }
 
 /* Replies: attr, error. */

@@ -8,6 +8,7 @@
 
 #include "fusefs/files.h"
 #include "fusefs/names.h"
+#include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
@@ -34,6 +35,7 @@ static void reply_entry(struct pending *pending, const struct node_stat *stat, i
 	enum inode_type type = pending->inode.type;
 	fuse_ino_t number;
 	struct stat attr;
+	double keep;
 
 	if (type == INODE_DATA && kind_of(stat, inode_path_is_root(pending->path)) != KIND_DIRECTORY) {
 		pending_fail(pending, -ENOENT);
@@ -44,8 +46,8 @@ static void reply_entry(struct pending *pending, const struct node_stat *stat, i
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
-	attr_fill(mount, number, type, kind_of(stat, inode_path_is_root(pending->path)), stat, changed, &attr);
-	pending_reply_entry(pending, &attr);
+	keep = attr_fill(mount, number, type, kind_of(stat, inode_path_is_root(pending->path)), stat, changed, &attr);
+	pending_reply_entry(pending, &attr, keep);
 }
 
 static void lookup_read(int error, const struct node_info *info, void *arg)
@@ -121,13 +123,22 @@ static void directory_put(struct directory *directory)
 	free(directory);
 }
 
+static void opendir_told(void *arg)
+{
+	struct pending *pending = arg;
+	struct directory *directory = directory_of(&pending->file);
+
+	if (!pending_reply_open(pending))
+		directory_put(directory);
+}
+
 static void opendir_listed(int error, struct cache_children *children, void *arg)
 {
 	struct pending *pending = arg;
 	struct directory *directory = NULL;
 
-	if (!error && !inode_is(&pending->inode, &children->stat))
-		error = -ESTALE;
+	if (error == -ENOENT || (!error && !inode_is(&pending->inode, &children->stat)))
+		error = -ESTALE; /* the kernel then looks the path up again */
 	if (!error) {
 		directory = calloc(1, sizeof(*directory));
 		error = directory ? 0 : -ENOMEM;
@@ -140,8 +151,7 @@ static void opendir_listed(int error, struct cache_children *children, void *arg
 	pthread_mutex_init(&directory->lock, NULL);
 	directory->children = cache_children_get(children);
 	pending->file.fh = (uintptr_t)directory;
-	if (!pending_reply_open(pending))
-		directory_put(directory);
+	notify_after(pending->mount->notify, opendir_told, pending);
 }
 
 /* Replies: open, error. What cannot be listed cannot be opened. */
@@ -194,6 +204,7 @@ static bool page_add_entry(
 	size_t left = page->pending->size - page->used;
 	struct fuse_entry_param entry = { 0 };
 	bool is_root = inode_path_is_root(path);
+	double keep;
 
 	if (fuse_add_direntry_plus(page->pending->req, NULL, 0, name, &entry, 0) > left)
 		return false;
@@ -204,7 +215,11 @@ static bool page_add_entry(
 		inodes_forget(mount->inodes, entry.ino, 1);
 		return false;
 	}
-	attr_fill(mount, entry.ino, type, kind_of(stat, is_root), stat, stat->mtime, &entry.attr);
+	keep = attr_fill(mount, entry.ino, type, kind_of(stat, is_root), stat, stat->mtime, &entry.attr);
+	if (page->children->moment == cache_moment(mount->cache)) { /* else it may be stale already */
+		entry.entry_timeout = keep;
+		entry.attr_timeout = kind_of(stat, is_root) == KIND_FILE ? keep : 0; /* a directory's times: see changed */
+	}
 	page->used += fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
 	return true;
 }

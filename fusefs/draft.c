@@ -195,8 +195,11 @@ int draft_write(struct draft *draft, size_t offset, const void *data, size_t siz
 		draft->appended.size = had;
 		return -ENOMEM;
 	}
-	if (in_fixed < size)
-		memcpy(draft->appended.data + (offset + in_fixed - fixed), (const char *)data + in_fixed, size - in_fixed);
+	if (in_fixed < size) {
+		char *to = draft->appended.data + (offset + in_fixed - fixed);
+
+		memcpy(to, (const char *)data + in_fixed, size - in_fixed);
+	}
 	draft->is_dirty = true;
 	return 0;
 }
@@ -258,7 +261,8 @@ bool draft_is_whole(const struct draft *draft)
 }
 
 /* Copies bytes that lie within the fixed part. */
-static void read_fixed(const struct draft *draft, const char *base, size_t base_size, size_t offset, char *to, size_t size)
+static void read_fixed(const struct draft *draft, const char *base, size_t base_size, size_t offset, char *to,
+	size_t size)
 {
 	size_t base_end = min(base_size, draft->base_limit);
 	size_t from_base = offset < base_end ? min(size, base_end - offset) : 0;
@@ -270,8 +274,9 @@ static void read_fixed(const struct draft *draft, const char *base, size_t base_
 	for (size_t i = find_extent(draft, offset); i < draft->extent_count && draft->extents[i].offset < end; i++) {
 		const struct draft_extent *extent = &draft->extents[i];
 		size_t from = max(offset, extent->offset);
+		size_t count = min(end, extent_end(extent)) - from;
 
-		memcpy(to + (from - offset), extent->data + (from - extent->offset), min(end, extent_end(extent)) - from);
+		memcpy(to + (from - offset), extent->data + (from - extent->offset), count);
 	}
 }
 

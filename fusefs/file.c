@@ -7,6 +7,7 @@
 
 #include "cache/util/log.h"
 #include "fusefs/files.h"
+#include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
@@ -38,12 +39,22 @@ static int check_readable(const struct fuse_file_info *info, const struct node_i
 	return node->data_error;
 }
 
+/* The kernel knows by now whatever the cache knew when the file was opened. */
+static void open_told(void *arg)
+{
+	struct pending *pending = arg;
+	struct file *file = file_of(&pending->file);
+
+	if (!pending_reply_open(pending))
+		file_put(file);
+}
+
 static void open_read(int error, const struct node_info *node, void *arg)
 {
 	struct pending *pending = arg;
 	struct file *file;
 
-	if (!error && !inode_is(&pending->inode, &node->stat))
+	if (error == -ENOENT || (!error && !inode_is(&pending->inode, &node->stat)))
 		error = -ESTALE; /* the kernel then looks the path up again */
 	if (!error)
 		error = check_readable(&pending->file, node);
@@ -57,8 +68,7 @@ static void open_read(int error, const struct node_info *node, void *arg)
 		return;
 	}
 	set_handle(&pending->file, file);
-	if (!pending_reply_open(pending))
-		file_put(file);
+	notify_after(pending->mount->notify, open_told, pending);
 }
 
 /* Replies: open, error. O_TRUNC comes here too (FUSE_CAP_ATOMIC_O_TRUNC): it takes effect with the first save. */
@@ -83,6 +93,7 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 	struct mount *mount = pending->mount;
 	struct stat attr;
 	struct file *file;
+	double keep;
 
 	inode->type = INODE_NODE;
 	inode->kind = kind_of(&node->stat, false);
@@ -102,8 +113,8 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 		return;
 	}
 	set_handle(&pending->file, file);
-	attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node->stat, node->changed, &attr);
-	if (!pending_reply_create(pending, &attr))
+	keep = attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node->stat, node->changed, &attr);
+	if (!pending_reply_create(pending, &attr, keep))
 		file_put(file);
 }
 
@@ -271,8 +282,9 @@ static void truncated(int error, const struct node_stat *stat, struct bytes *dat
 		pending_fail(pending, error);
 		return;
 	}
-	attr_fill(pending->mount, inode->number, inode->type, inode->kind, stat, stat->mtime, &attr);
-	pending_reply_attr(pending, &attr);
+	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, stat, stat->mtime, &attr);
+	/* Not to be kept: the kernel takes this answer even if something newer was told meanwhile (fuse_do_setattr). */
+	pending_reply_attr(pending, &attr, 0);
 }
 
 void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_file_info *info)
@@ -309,9 +321,20 @@ void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_f
 
 /* --- flush, fsync, release --- */
 
+/* What was saved, and what it was merged with, is seen by whoever looks next. */
+static void saved_told(void *arg)
+{
+	pending_fail(arg, 0);
+}
+
 static void flushed(int error, void *arg)
 {
-	pending_fail(arg, error);
+	struct pending *pending = arg;
+
+	if (error)
+		pending_fail(pending, error);
+	else
+		notify_after(pending->mount->notify, saved_told, pending);
 }
 
 /* Replies: error. One close(2) of perhaps several; its result is this. */
@@ -327,7 +350,7 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 static void fsync_synced(int error, const struct node_stat *stat, void *arg)
 {
 	(void)stat;
-	pending_fail(arg, error);
+	flushed(error, arg);
 }
 
 static void fsync_saved(int error, void *arg)

@@ -8,6 +8,7 @@
 #define HASH_NONFATAL_OOM 1
 #define uthash_nonfatal_oom(element) ((element)->is_hashed = false)
 #include <uthash.h>
+#include <utlist.h>
 
 #include "fusefs/names.h"
 
@@ -19,18 +20,28 @@ struct key {
 	const char *path;
 };
 
+/* A path that inodes stand for: one that lives, and those before it that the kernel has not forgotten. */
+struct place {
+	UT_hash_handle hh;
+	struct inode *inodes;
+	bool is_hashed;
+	char path[];
+};
+
 struct inode {
 	UT_hash_handle hh;
+	struct inode *prev, *next; /* in place->inodes */
+	struct place *place;
 	fuse_ino_t number;
 	uint64_t lookups;
-	struct key key; /* its path is in text */
+	struct key key; /* its path is the place's */
 	bool is_hashed;
-	char text[];
 };
 
 struct inodes {
 	pthread_mutex_t lock; /* a leaf, over everything */
 	struct inode *by_number;
+	struct place *places;
 };
 
 static struct key key_of(enum inode_type type, const char *path, const struct node_stat *stat)
@@ -89,25 +100,63 @@ static struct inode *find_key_locked(struct inodes *inodes, const struct key *ke
 	}
 }
 
+static struct place *place_locked(struct inodes *inodes, const char *path)
+{
+	size_t size = strlen(path);
+	struct place *place;
+
+	HASH_FIND(hh, inodes->places, path, size, place);
+	if (place)
+		return place;
+	place = calloc(1, sizeof(*place) + size + 1);
+	if (!place)
+		return NULL;
+	memcpy(place->path, path, size);
+	place->is_hashed = true;
+	HASH_ADD_KEYPTR(hh, inodes->places, place->path, size, place);
+	if (place->is_hashed)
+		return place;
+	free(place);
+	return NULL;
+}
+
+static void put_place_locked(struct inodes *inodes, struct place *place)
+{
+	if (place->inodes)
+		return;
+	HASH_DEL(inodes->places, place);
+	free(place);
+}
+
 static struct inode *add_locked(struct inodes *inodes, const struct key *key, fuse_ino_t number)
 {
-	size_t size = strlen(key->path) + 1;
-	struct inode *inode = malloc(sizeof(*inode) + size);
+	struct place *place = place_locked(inodes, key->path);
+	struct inode *inode = calloc(1, sizeof(*inode));
 
-	if (!inode)
-		return NULL;
-	memset(inode, 0, sizeof(*inode));
-	inode->number = number;
-	inode->key = *key;
-	memcpy(inode->text, key->path, size);
-	inode->key.path = inode->text;
-	inode->is_hashed = true;
-	HASH_ADD(hh, inodes->by_number, number, sizeof(inode->number), inode);
-	if (!inode->is_hashed) {
-		free(inode);
-		return NULL;
+	if (place && inode) {
+		inode->number = number;
+		inode->place = place;
+		inode->key = *key;
+		inode->key.path = place->path;
+		inode->is_hashed = true;
+		HASH_ADD(hh, inodes->by_number, number, sizeof(inode->number), inode);
+		if (inode->is_hashed) {
+			DL_APPEND(place->inodes, inode);
+			return inode;
+		}
 	}
-	return inode;
+	if (place)
+		put_place_locked(inodes, place);
+	free(inode);
+	return NULL;
+}
+
+static void remove_locked(struct inodes *inodes, struct inode *inode)
+{
+	HASH_DEL(inodes->by_number, inode);
+	DL_DELETE(inode->place->inodes, inode);
+	put_place_locked(inodes, inode->place);
+	free(inode);
 }
 
 struct inodes *inodes_new(void)
@@ -134,10 +183,8 @@ void inodes_free(struct inodes *inodes)
 
 	if (!inodes)
 		return;
-	HASH_ITER (hh, inodes->by_number, inode, next) {
-		HASH_DEL(inodes->by_number, inode);
-		free(inode);
-	}
+	HASH_ITER (hh, inodes->by_number, inode, next)
+		remove_locked(inodes, inode);
 	pthread_mutex_destroy(&inodes->lock);
 	free(inodes);
 }
@@ -152,7 +199,7 @@ int inodes_look(struct inodes *inodes, fuse_ino_t number, struct inode_view *vie
 	inode = find_locked(inodes, number);
 	if (inode) {
 		*view = (struct inode_view){ .number = number, .type = inode->key.type, .kind = inode->key.kind,
-			.czxid = inode->key.czxid, .path = strdup(inode->text) };
+			.czxid = inode->key.czxid, .path = strdup(inode->key.path) };
 		err = view->path ? 0 : -ENOMEM;
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -216,10 +263,51 @@ void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count)
 	if (inode && inode->lookups > count) {
 		inode->lookups -= count;
 	} else if (inode) {
-		HASH_DEL(inodes->by_number, inode);
-		free(inode);
+		remove_locked(inodes, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
+}
+
+ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **list)
+{
+	const struct inode *inode;
+	struct place *place;
+	ssize_t count = 0;
+
+	*list = NULL;
+	pthread_mutex_lock(&inodes->lock);
+	HASH_FIND(hh, inodes->places, path, strlen(path), place);
+	if (place) {
+		DL_COUNT(place->inodes, inode, count);
+		*list = malloc((size_t)count * sizeof(**list));
+		count = *list ? 0 : -ENOMEM;
+	}
+	if (place && *list) {
+		DL_FOREACH (place->inodes, inode)
+			(*list)[count++] = (struct inode_at){
+				.number = inode->number, .type = inode->key.type, .kind = inode->key.kind };
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return count;
+}
+
+ssize_t inodes_paths(struct inodes *inodes, char ***list)
+{
+	struct place *place, *next;
+	ssize_t count = 0;
+
+	pthread_mutex_lock(&inodes->lock);
+	*list = malloc((HASH_COUNT(inodes->places) + 1) * sizeof(**list));
+	if (!*list)
+		count = -ENOMEM;
+	HASH_ITER (hh, inodes->places, place, next) {
+		char *path = *list ? strdup(place->path) : NULL;
+
+		if (path)
+			(*list)[count++] = path;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return count;
 }
 
 static char *join(const char *directory, const char *name, size_t name_size)

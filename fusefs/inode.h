@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <fuse_lowlevel.h>
 
@@ -53,6 +54,19 @@ fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char
 
 /* The kernel forgets count lookups. */
 void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count);
+
+/* One inode that stands, or stood, for a path. */
+struct inode_at {
+	fuse_ino_t number;
+	enum inode_type type;
+	enum kind kind;
+};
+
+/* All inodes known for the path, dead ones too, in *list, which the caller frees. Gives how many; -ENOMEM. */
+ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **list);
+
+/* Every path that inodes are known for, in *list; the caller frees each and the list. Gives how many; -ENOMEM. */
+ssize_t inodes_paths(struct inodes *inodes, char ***list);
 
 /* The znode's path for name in the directory, and what it is: *type INODE_DATA for ".data", when *path is the directory's own.
  * 0; -ESTALE, -ENOTDIR, -ENOMEM; of the name -EILSEQ, -ENAMETOOLONG, -EINVAL (see names.h), -ENOENT for what is reserved. *path

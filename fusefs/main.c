@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "fusefs/files.h"
 #include "fusefs/inode.h"
 #include "fusefs/mount.h"
+#include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
@@ -80,6 +82,70 @@ static void tell_ready(const struct options *options)
 	(void)close(ready_fd);
 }
 
+/* --- The end by a signal --- */
+
+/* Takes SIGTERM, SIGINT and SIGHUP instead of libfuse's handlers: the notifier must have ended before the loop, for it may wait
+ * for an answer that only the loop's threads can give. */
+struct stopper {
+	struct mount *mount;
+	_Atomic(bool) is_serving; /* before it there is nothing to end in order */
+	pthread_t thread;
+	pthread_t main_thread;
+};
+
+static sigset_t stop_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGUSR1); /* ours: the mount has ended by itself */
+	return set;
+}
+
+static void on_wake(int number)
+{
+	(void)number;
+}
+
+static void *stopper_main(void *arg)
+{
+	const struct timespec while_ending = { .tv_nsec = 50 * 1000000 };
+	struct stopper *stopper = arg;
+	const sigset_t set = stop_signals();
+	int number = 0;
+
+	(void)sigwait(&set, &number);
+	if (number != SIGUSR1 && !stopper->is_serving)
+		_exit(stopper->mount->options->failure_status);
+	if (number != SIGUSR1) {
+		notify_stop(stopper->mount->notify);
+		fuse_session_exit(stopper->mount->session);
+	}
+	while (number != SIGUSR1) { /* out of sem_wait in fuse_session_loop_mt, which it may not have entered yet */
+		(void)pthread_kill(stopper->main_thread, SIGALRM);
+		number = sigtimedwait(&set, NULL, &while_ending);
+	}
+	return NULL;
+}
+
+static int stopper_start(struct stopper *stopper)
+{
+	const struct sigaction wake = { .sa_handler = on_wake };
+
+	stopper->main_thread = pthread_self();
+	(void)sigaction(SIGALRM, &wake, NULL);
+	return -pthread_create(&stopper->thread, NULL, stopper_main, stopper);
+}
+
+static void stopper_end(struct stopper *stopper)
+{
+	(void)pthread_kill(stopper->thread, SIGUSR1);
+	(void)pthread_join(stopper->thread, NULL);
+}
+
 /* --- The mount --- */
 
 static int serve(struct mount *mount)
@@ -99,29 +165,30 @@ static int serve(struct mount *mount)
 	return err;
 }
 
-static int mount_and_serve(struct mount *mount)
+static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 {
 	int err;
 
-	if (fuse_set_signal_handlers(mount->session) < 0)
-		return mount->options->failure_status;
 	if (fuse_session_mount(mount->session, mount->options->mountpoint) < 0) {
 		(void)fprintf(stderr, "zkfs: cannot mount at '%s'\n", mount->options->mountpoint);
-		fuse_remove_signal_handlers(mount->session);
 		return mount->options->failure_status;
 	}
-	tell_ready(mount->options);
-	err = serve(mount);
-	files_drain(mount->files, mount->options->timeout);
+	err = notify_start(mount->notify, mount->session);
+	if (!err) {
+		stopper->is_serving = true;
+		tell_ready(mount->options);
+		err = serve(mount);
+		files_drain(mount->files, mount->options->timeout);
+	}
+	notify_stop(mount->notify);
 	fuse_session_unmount(mount->session);
-	fuse_remove_signal_handlers(mount->session);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static bool make_parts(struct mount *mount, struct fuse_args *args)
 {
 	const struct options *options = mount->options;
-	const struct cache_config config = {
+	struct cache_config config = {
 		.servers = options->servers.hosts,
 		.chroot = options->servers.chroot,
 		.credentials = &options->credentials,
@@ -129,6 +196,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.timeout = options->timeout,
 		.ttl = options->ttl,
 		.size = options->cache_size,
+		.changed = notify_changed,
 	};
 
 	mount->session = fuse_session_new(args, &ops, sizeof(ops), mount);
@@ -136,10 +204,12 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		return false; /* libfuse has said why */
 	mount->inodes = inodes_new();
 	mount->pendings = pendings_new(options->timeout);
-	mount->cache = cache_new(&config);
+	mount->notify = mount->inodes ? notify_new(mount->inodes) : NULL;
+	config.changed_arg = mount->notify;
+	mount->cache = mount->notify ? cache_new(&config) : NULL;
 	if (mount->cache)
 		mount->files = files_new(mount->cache, options->max_data);
-	if (mount->inodes && mount->pendings && mount->files)
+	if (mount->pendings && mount->files)
 		return true;
 	(void)fprintf(stderr, "zkfs: cannot start: %s\n", strerror(errno));
 	return false;
@@ -155,6 +225,7 @@ static void free_parts(struct mount *mount)
 		fuse_session_destroy(mount->session);
 	pendings_free(mount->pendings);
 	cache_free(mount->cache);
+	notify_free(mount->notify);
 	inodes_free(mount->inodes);
 }
 
@@ -163,13 +234,17 @@ static int run(const struct options *options, struct fuse_args *args)
 	struct mount mount = { .options = options, .uid = getuid(), .gid = getgid() };
 	char reason[512] = "";
 	int status = options->failure_status;
+	struct stopper stopper = { .mount = &mount };
 
+	if (stopper_start(&stopper) < 0)
+		return status;
 	if (make_parts(&mount, args)) {
 		if (cache_start(mount.cache, reason, sizeof(reason)) == 0)
-			status = mount_and_serve(&mount);
+			status = mount_and_serve(&mount, &stopper);
 		else
 			(void)fprintf(stderr, "zkfs: %s\n", reason);
 	}
+	stopper_end(&stopper);
 	free_parts(&mount);
 	return status;
 }
@@ -182,11 +257,15 @@ int main(int argc, char **argv)
 	enum options_outcome outcome = options_parse(&options, &args, &status);
 
 	if (outcome == OPTIONS_MOUNT && !options.is_fake) {
+		const sigset_t set = stop_signals();
+
 		(void)signal(SIGPIPE, SIG_IGN);
 		log_open(options.foreground ? options.log_level : LOG_LEVEL_ERROR, false);
 		status = options.foreground ? -1 : split(options.failure_status);
-		if (status < 0)
+		if (status < 0) {
+			(void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* in every thread but the stopper */
 			status = run(&options, &args);
+		}
 	}
 	options_release(&options);
 	fuse_opt_free_args(&args);

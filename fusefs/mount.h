@@ -9,6 +9,7 @@
 #include "cache/cache.h"
 
 struct inodes;
+struct notify;
 struct files;
 struct pendings;
 struct options;
@@ -17,6 +18,7 @@ struct mount {
 	struct fuse_session *session;
 	struct cache *cache;
 	struct inodes *inodes;
+	struct notify *notify;
 	struct files *files;
 	struct pendings *pendings;
 	const struct options *options;

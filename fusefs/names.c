@@ -93,10 +93,12 @@ int name_parse(const char *name, bool in_root, enum name_class *class, size_t *s
 
 int name_escape(const char *node, bool in_root, char *to)
 {
-	size_t escapes = 0;
-	bool is_escaped = is_form_of(node, DATA_NAME, &escapes) || (in_root && is_form_of(node, CONTROL_NAME, &escapes));
 	size_t size = strnlen(node, NAMES_MAX + 1);
+	size_t escapes;
+	bool is_escaped;
 
+	is_escaped = is_form_of(node, DATA_NAME, &escapes);
+	is_escaped = is_escaped || (in_root && is_form_of(node, CONTROL_NAME, &escapes));
 	if (size + is_escaped > NAMES_MAX)
 		return -ENAMETOOLONG;
 	if (is_no_entry(node) || !is_acceptable(node))

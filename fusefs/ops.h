@@ -19,8 +19,8 @@ void op_access(fuse_req_t req, fuse_ino_t number, int mask);
 void op_statfs(fuse_req_t req, fuse_ino_t number);
 
 /* What stat(2) says of an inode, of this number, that the znode's info is shown as. changed: as in struct node_info. Unsaved
- * bytes of its open files count (files.h). */
-void attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
+ * bytes of its open files count (files.h). Gives for how long the kernel may keep it, in s. */
+double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
 	const struct node_stat *stat, int64_t changed, struct stat *attr);
 
 /* dir.c */

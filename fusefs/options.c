@@ -29,14 +29,7 @@ static const char DEFAULT_SERVERS[] = "localhost:2181";
 static const char FUSE_DEVICE[] = "/dev/fuse";
 static const char FUSE_CONF[] = "/etc/fuse.conf";
 
-enum quantity_name {
-	CACHE_SIZE,
-	MAX_DATA,
-	SESSION_TIMEOUT,
-	TIMEOUT,
-	TTL,
-	QUANTITIES
-};
+enum quantity_name { CACHE_SIZE, MAX_DATA, SESSION_TIMEOUT, TIMEOUT, TTL, QUANTITIES };
 
 /* The command line as it was typed, before anything is made of it. */
 struct words {
@@ -57,13 +50,19 @@ struct words {
 enum verdict {
 	FINE,
 	MISUSED, /* the command line is wrong */
-	FAILED,  /* what it names is */
+	FAILED,	 /* what it names is */
 };
 
 enum { KEY_HELP, KEY_VERSION, KEY_MOUNT_OPTION, KEY_REMOUNT, KEY_TYPE };
 
-#define VALUED(template, member) { template, offsetof(struct words, member), 0 }
-#define SWITCH(template, member, setting) { template, offsetof(struct words, member), setting }
+#define VALUED(template, member)                            \
+	{                                                   \
+		template, offsetof(struct words, member), 0 \
+	}
+#define SWITCH(template, member, setting)                         \
+	{                                                         \
+		template, offsetof(struct words, member), setting \
+	}
 #define IGNORED(template) FUSE_OPT_KEY(template, FUSE_OPT_KEY_DISCARD)
 
 /* Letters (-f) are take_letters's, x-… is take_unknown's. */
@@ -292,7 +291,7 @@ static bool is_valued(const char *text)
 
 	for (const struct fuse_opt *row = rows; row->templ; row++) {
 		if (strncmp(row->templ, text, size) == 0 && row->templ[size] == '=')
-			return !fuse_opt_match(rows, text);
+			return true;
 	}
 	return false;
 }
@@ -407,15 +406,14 @@ static bool parse_bytes(const char *text, uint64_t *bytes)
 
 	if (*text < '0' || *text > '9')
 		return false;
-	errno = 0;
-	*bytes = strtoull(text, &end, 10);
+	*bytes = strtoull(text, &end, 10); /* what does not fit is UINT64_MAX, which is beyond every maximum */
 	if (*end) {
 		suffix = strchr(suffixes, *end++);
 		if (!suffix)
 			return false;
 		shift = 10 * (1 + (unsigned)(suffix - suffixes) / 2);
 	}
-	if (*end || errno || *bytes > UINT64_MAX >> shift)
+	if (*end || *bytes > UINT64_MAX >> shift)
 		return false;
 	*bytes <<= shift;
 	return true;
@@ -543,7 +541,8 @@ static bool is_mounted_on(const char *path)
 static enum verdict judge_mountpoint(const char *path, int err, mode_t mode)
 {
 	if (err == ENOTCONN)
-		log_error("the daemon of the mount on '%s' is gone: unmount it with 'fusermount3 -u %s' first", path, path);
+		log_error("the daemon of the mount on '%s' is gone: unmount it with 'fusermount3 -u %s' first", path,
+			path);
 	else if (err == ENOENT)
 		log_error("mount point '%s' does not exist", path);
 	else if (is_mounted_on(path))

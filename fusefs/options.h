@@ -16,11 +16,11 @@ struct options {
 	struct servers servers;
 	char *mountpoint; /* absolute and real */
 	bool foreground;
-	bool is_strict;	     /* refuse what ZooKeeper cannot hold: chmod, chown, explicit times */
+	bool is_strict; /* refuse what ZooKeeper cannot hold: chmod, chown, explicit times */
 	bool allow_other;
 	bool is_read_only;
-	bool is_fake;	     /* mount -f: do everything but mount */
-	int failure_status;  /* what to exit with when the mount fails later: 1, or mount(8)'s 32 */
+	bool is_fake;	    /* mount -f: do everything but mount */
+	int failure_status; /* what to exit with when the mount fails later: 1, or mount(8)'s 32 */
 	enum log_level log_level;
 	int session_timeout; /* ms */
 	int timeout;	     /* ms; by default session_timeout */

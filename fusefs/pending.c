@@ -310,10 +310,10 @@ void pending_fail(struct pending *pending, int error)
 	end(pending);
 }
 
-void pending_reply_attr(struct pending *pending, const struct stat *attr)
+void pending_reply_attr(struct pending *pending, const struct stat *attr, double keep)
 {
 	if (claim(pending))
-		(void)fuse_reply_attr(pending->req, attr, 0);
+		(void)fuse_reply_attr(pending->req, attr, keep);
 	end(pending);
 }
 
@@ -325,23 +325,24 @@ bool pending_reply_data(struct pending *pending, const void *data, size_t size)
 	return is_told;
 }
 
-static struct fuse_entry_param entry_of(const struct stat *attr)
+static struct fuse_entry_param entry_of(const struct stat *attr, double keep)
 {
-	return (struct fuse_entry_param){ .ino = attr->st_ino, .attr = *attr };
+	return (struct fuse_entry_param){
+		.ino = attr->st_ino, .attr = *attr, .attr_timeout = keep, .entry_timeout = keep };
 }
 
-void pending_reply_entry(struct pending *pending, const struct stat *attr)
+void pending_reply_entry(struct pending *pending, const struct stat *attr, double keep)
 {
-	const struct fuse_entry_param entry = entry_of(attr);
+	const struct fuse_entry_param entry = entry_of(attr, keep);
 
 	if (!claim(pending) || fuse_reply_entry(pending->req, &entry) < 0)
 		inodes_forget(pending->mount->inodes, attr->st_ino, 1);
 	end(pending);
 }
 
-bool pending_reply_create(struct pending *pending, const struct stat *attr)
+bool pending_reply_create(struct pending *pending, const struct stat *attr, double keep)
 {
-	const struct fuse_entry_param entry = entry_of(attr);
+	const struct fuse_entry_param entry = entry_of(attr, keep);
 	bool is_told = claim(pending) && fuse_reply_create(pending->req, &entry, &pending->file) == 0;
 
 	if (!is_told)

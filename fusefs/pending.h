@@ -50,16 +50,17 @@ struct pending *pending_start(fuse_req_t req);
 /* error: -errno, or 0 for requests that are answered by success alone. */
 void pending_fail(struct pending *pending, int error);
 
-void pending_reply_attr(struct pending *pending, const struct stat *attr);
+/* keep: for how long the kernel may, in s. */
+void pending_reply_attr(struct pending *pending, const struct stat *attr, double keep);
 
 /* False: the kernel was not told. */
 bool pending_reply_data(struct pending *pending, const void *data, size_t size);
 
 /* These count a lookup of attr->st_ino, which inodes_enter has noted; if the kernel never hears of it, it is taken back. */
-void pending_reply_entry(struct pending *pending, const struct stat *attr);
+void pending_reply_entry(struct pending *pending, const struct stat *attr, double keep);
 
 /* False: the kernel was not told, and will not release pending->file.fh; the caller must. */
-bool pending_reply_create(struct pending *pending, const struct stat *attr);
+bool pending_reply_create(struct pending *pending, const struct stat *attr, double keep);
 bool pending_reply_open(struct pending *pending);
 
 #endif

@@ -6,27 +6,34 @@
 
 enum { FIRST_CAPACITY = 64 };
 
+/* Doubles, so that appending is amortised. 0: more than any object can have. */
+static size_t wanted_capacity(const struct buf *buf, size_t more)
+{
+	size_t capacity = buf->capacity ? buf->capacity * 2 : FIRST_CAPACITY;
+	size_t needed;
+
+	if (__builtin_add_overflow(buf->size, more, &needed) || needed > PTRDIFF_MAX)
+		return 0;
+	return needed > capacity ? needed : capacity;
+}
+
 static bool reserve(struct buf *buf, size_t more)
 {
-	size_t capacity = buf->capacity ? buf->capacity : FIRST_CAPACITY;
-	char *data = NULL;
-	size_t needed;
+	size_t capacity;
+	char *data;
 
 	if (buf->failed)
 		return false;
 	if (buf->data && more <= buf->capacity - buf->size)
 		return true;
-	if (!__builtin_add_overflow(buf->size, more, &needed)) {
-		while (capacity < needed && capacity <= SIZE_MAX / 2)
-			capacity *= 2;
-		data = realloc(buf->data, capacity > needed ? capacity : needed);
-	}
+	capacity = wanted_capacity(buf, more);
+	data = capacity ? realloc(buf->data, capacity) : NULL;
 	if (!data) {
 		buf->failed = true;
 		return false;
 	}
 	buf->data = data;
-	buf->capacity = capacity > needed ? capacity : needed;
+	buf->capacity = capacity;
 	return true;
 }
 

@@ -9,10 +9,13 @@ struct buf {
 	char *data;
 	size_t size;	 /* bytes in use */
 	size_t capacity; /* bytes allocated */
-	bool failed;	 /* an append found no memory; later appends do nothing, so a caller may check once at the end */
+	bool failed; /* an append found no memory; later appends do nothing, so a caller may check once at the end */
 };
 
-#define BUF_INIT { NULL, 0, 0, false }
+#define BUF_INIT                  \
+	{                         \
+		NULL, 0, 0, false \
+	}
 
 /* Appends size bytes. False, and failed is set: no memory (what was there stays). */
 bool buf_append(struct buf *buf, const void *data, size_t size);

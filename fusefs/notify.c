@@ -1,0 +1,289 @@
+#include "fusefs/notify.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "cache/util/log.h"
+#include "fusefs/inode.h"
+#include "fusefs/names.h"
+
+/* More changes than this waiting are taken together as "anything may have changed", which costs no more than telling of every
+ * inode once. */
+enum { QUEUE_MAX = 50000 };
+
+/* A change to tell of, or somebody to call. */
+struct item {
+	struct item *prev, *next;
+	notify_cb *done; /* NULL: a change */
+	void *arg;
+	enum cache_change change;
+	char path[];
+};
+
+struct notify {
+	struct inodes *inodes;
+	struct fuse_session *session;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* a leaf, over the members below */
+	pthread_cond_t has_work;
+	struct item *queue;
+	size_t count; /* changes in the queue */
+	bool is_busy; /* with an item taken from the queue */
+	bool is_unsure; /* an item could not be queued: begin with CACHE_UNSURE */
+	bool is_running;
+	bool is_stopping;
+};
+
+struct notify *notify_new(struct inodes *inodes)
+{
+	struct notify *notify = calloc(1, sizeof(*notify));
+
+	if (!notify)
+		return NULL;
+	notify->inodes = inodes;
+	pthread_mutex_init(&notify->lock, NULL);
+	pthread_cond_init(&notify->has_work, NULL);
+	return notify;
+}
+
+/* --- From any thread --- */
+
+static struct item *item_new(const char *path)
+{
+	size_t size = strlen(path) + 1;
+	struct item *item = calloc(1, sizeof(*item) + size);
+
+	if (item)
+		memcpy(item->path, path, size);
+	return item;
+}
+
+/* Everything in the queue is covered by "anything may have changed", but for those who are to be called. */
+static void widen_locked(struct notify *notify)
+{
+	struct item *item, *next;
+
+	DL_FOREACH_SAFE (notify->queue, item, next) {
+		if (!item->done) {
+			DL_DELETE(notify->queue, item);
+			free(item);
+		}
+	}
+	notify->count = 0;
+	notify->is_unsure = true;
+}
+
+void notify_changed(enum cache_change change, const char *path, void *arg)
+{
+	struct notify *notify = arg;
+	struct item *item = item_new(path);
+
+	if (item)
+		item->change = change;
+	pthread_mutex_lock(&notify->lock);
+	if (!notify->is_running) {
+		free(item);
+	} else if (item && notify->count < QUEUE_MAX && change != CACHE_UNSURE) {
+		DL_APPEND(notify->queue, item);
+		notify->count++;
+	} else {
+		free(item);
+		widen_locked(notify);
+	}
+	pthread_cond_signal(&notify->has_work);
+	pthread_mutex_unlock(&notify->lock);
+}
+
+void notify_after(struct notify *notify, notify_cb *done, void *arg)
+{
+	struct item *item = NULL;
+	bool must_wait;
+
+	pthread_mutex_lock(&notify->lock);
+	must_wait = notify->is_running && (notify->queue || notify->is_busy || notify->is_unsure);
+	if (must_wait)
+		item = item_new("");
+	if (item) {
+		item->done = done;
+		item->arg = arg;
+		DL_APPEND(notify->queue, item);
+	}
+	pthread_mutex_unlock(&notify->lock);
+	if (!item) /* without memory to wait, the answer is right and only what follows may trail */
+		done(arg);
+}
+
+/* --- Telling the kernel --- */
+
+/* Errors are expected here: the kernel may have forgotten the inode or the name, or be unmounting. */
+
+/* is_gone: takes the name out of the kernel's tree altogether, so that not even a lookup on its way can bring it back. */
+static void expire_entry(struct notify *notify, fuse_ino_t directory, const char *name, bool is_gone)
+{
+	static _Atomic(bool) has_no_expire;
+
+	if (!is_gone && !has_no_expire && fuse_lowlevel_notify_expire_entry(notify->session, directory, name, strlen(name),
+				      FUSE_LL_EXPIRE_ONLY) != -ENOSYS)
+		return;
+	if (!is_gone)
+		has_no_expire = true; /* Linux before 6.2 */
+	(void)fuse_lowlevel_notify_inval_entry(notify->session, directory, name, strlen(name));
+}
+
+/* The attributes only: file contents are not in the page cache. */
+static void expire_attributes(struct notify *notify, fuse_ino_t number)
+{
+	(void)fuse_lowlevel_notify_inval_inode(notify->session, number, -1, 0);
+}
+
+static char *parent_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (inode_path_is_root(path))
+		return NULL;
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* The path's name in whatever inodes its parent has, and the attributes of its own inodes. */
+static void tell_of(struct notify *notify, const char *path, bool is_gone)
+{
+	char *parent = parent_path(path);
+	char name[NAMES_MAX + 1];
+	struct inode_at *list;
+	ssize_t count = parent ? inodes_at(notify->inodes, parent, &list) : 0;
+
+	for (ssize_t i = 0; i < count; i++) {
+		if (list[i].type == INODE_NODE && list[i].kind == KIND_DIRECTORY &&
+			name_escape(strrchr(path, '/') + 1, inode_path_is_root(parent), name) > 0)
+			expire_entry(notify, list[i].number, name, is_gone);
+	}
+	if (count > 0)
+		free(list);
+	free(parent);
+	count = inodes_at(notify->inodes, path, &list);
+	for (ssize_t i = 0; i < count; i++) {
+		if (list[i].type == INODE_NODE && list[i].kind == KIND_DIRECTORY)
+			expire_entry(notify, list[i].number, ".data", is_gone);
+		expire_attributes(notify, list[i].number);
+	}
+	if (count > 0)
+		free(list);
+}
+
+static void tell_of_all(struct notify *notify)
+{
+	char **paths;
+	ssize_t count = inodes_paths(notify->inodes, &paths);
+
+	for (ssize_t i = 0; i < count; i++) {
+		tell_of(notify, paths[i], false);
+		free(paths[i]);
+	}
+	if (count >= 0)
+		free(paths);
+}
+
+static void tell(struct notify *notify, const struct item *item)
+{
+	tell_of(notify, item->path, item->change == CACHE_DELETED);
+	if (item->change != CACHE_CHANGED) { /* the parent's times, and, with a first child, its kind */
+		char *parent = parent_path(item->path);
+
+		if (parent)
+			tell_of(notify, parent, false);
+		free(parent);
+	}
+}
+
+/* --- The thread --- */
+
+static void work(struct notify *notify, struct item *item, bool is_unsure)
+{
+	if (is_unsure)
+		tell_of_all(notify);
+	if (item && item->done)
+		item->done(item->arg);
+	else if (item)
+		tell(notify, item);
+	free(item);
+}
+
+static void *run(void *arg)
+{
+	struct notify *notify = arg;
+
+	pthread_mutex_lock(&notify->lock);
+	while (!notify->is_stopping) {
+		struct item *item = notify->queue;
+		bool is_unsure = notify->is_unsure;
+
+		if (!item && !is_unsure) {
+			(void)pthread_cond_wait(&notify->has_work, &notify->lock);
+			continue;
+		}
+		if (item) {
+			DL_DELETE(notify->queue, item);
+			notify->count -= item->done ? 0 : 1;
+		}
+		notify->is_unsure = false;
+		notify->is_busy = true;
+		pthread_mutex_unlock(&notify->lock);
+		work(notify, item, is_unsure);
+		pthread_mutex_lock(&notify->lock);
+		notify->is_busy = false;
+	}
+	pthread_mutex_unlock(&notify->lock);
+	return NULL;
+}
+
+int notify_start(struct notify *notify, struct fuse_session *session)
+{
+	int err;
+
+	notify->session = session;
+	err = pthread_create(&notify->thread, NULL, run, notify);
+	pthread_mutex_lock(&notify->lock);
+	notify->is_running = !err;
+	pthread_mutex_unlock(&notify->lock);
+	return -err;
+}
+
+void notify_stop(struct notify *notify)
+{
+	struct item *queue, *item, *next;
+	bool was_running;
+
+	pthread_mutex_lock(&notify->lock);
+	was_running = notify->is_running;
+	notify->is_running = false;
+	notify->is_stopping = true;
+	pthread_cond_signal(&notify->has_work);
+	pthread_mutex_unlock(&notify->lock);
+	if (!was_running)
+		return;
+	(void)pthread_join(notify->thread, NULL);
+	pthread_mutex_lock(&notify->lock);
+	queue = notify->queue;
+	notify->queue = NULL;
+	pthread_mutex_unlock(&notify->lock);
+	DL_FOREACH_SAFE (queue, item, next) {
+		DL_DELETE(queue, item);
+		if (item->done)
+			item->done(item->arg);
+		free(item);
+	}
+}
+
+void notify_free(struct notify *notify)
+{
+	if (!notify)
+		return;
+	pthread_cond_destroy(&notify->has_work);
+	pthread_mutex_destroy(&notify->lock);
+	free(notify);
+}
