@@ -17,8 +17,8 @@
 #include "cache/write.h"
 
 enum {
-	LIST_WINDOW = 512,  /* children of one listing asked for at once */
-	DIAGNOSE_MS = 300,  /* without a connection for so long at the start, we look why */
+	LIST_WINDOW = 512, /* children of one listing asked for at once */
+	DIAGNOSE_MS = 300, /* without a connection for so long at the start, we look why */
 };
 
 struct cache {
@@ -320,6 +320,7 @@ static void list_ask_more(struct list *list, int count)
 		size_t index = atomic_fetch_add(&list->next, 1);
 		int step;
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the caller's reference keeps it */
 		if (index >= list->children->count)
 			return;
 		step = list_ask_child(list, index);
@@ -346,8 +347,8 @@ static int list_begin(struct list *list, const struct node_info *info)
 	children->names = listing_get(info->children);
 	children->count = count;
 	for (size_t i = 0; i < count; i++)
-		children->list[i] = (struct cache_child){
-			.name = info->children->names[i], .stat.data_length = NO_CHILD };
+		children->list[i] =
+			(struct cache_child){ .name = info->children->names[i], .stat.data_length = NO_CHILD };
 	list->children = children;
 	atomic_store(&list->refs, count + 1);
 	return 0;
@@ -445,8 +446,7 @@ static void change_done(const struct write_result *result, void *arg)
 	struct change *change = arg;
 
 	change->result = *result;
-	if (!tells_state(result) ||
-		stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0)
+	if (!tells_state(result) || stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0)
 		change_end(change);
 }
 
@@ -458,7 +458,10 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 
 	if (!change)
 		return err;
-	*change = (struct change){ .cache = cache, .path = strdup(path), .done = done, .arg = arg,
+	*change = (struct change){ .cache = cache,
+		.path = strdup(path),
+		.done = done,
+		.arg = arg,
 		.is_birth_or_death = steps[0].verb != WRITE_SET };
 	if (change->path)
 		err = writer_submit(cache->writer, steps, count, change_done, change);
@@ -551,7 +554,9 @@ static int submit_directory_data(struct update *update, int32_t version)
 
 static int update_submit(struct update *update, const struct node_info *info)
 {
-	const struct write_step step = { .verb = WRITE_SET, .path = update->path, .data = update->data,
+	const struct write_step step = { .verb = WRITE_SET,
+		.path = update->path,
+		.data = update->data,
 		.version = update->edit.is_whole ? -1 : info->stat.version };
 
 	if (update->edit.is_directory && info->stat.cversion == 0 && update->path[1] != '\0')
@@ -608,7 +613,9 @@ int cache_update(struct cache *cache, const char *path, const struct cache_edit 
 
 	if (!update)
 		return err;
-	*update = (struct update){ .cache = cache, .path = strdup(path), .edit = *edit,
+	*update = (struct update){ .cache = cache,
+		.path = strdup(path),
+		.edit = *edit,
 		.deadline = now_ms() + cache->timeout };
 	if (update->path)
 		err = cache_read(cache, path, update_read, update);
@@ -737,15 +744,21 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 		.credentials = config->credentials,
 		.session_timeout = config->session_timeout,
 		.timeout = config->timeout,
-		.handlers = { .epoch = on_epoch, .broken = on_broken, .event = on_event, .auth_failed = on_auth_failed,
+		.handlers = { .epoch = on_epoch,
+			.broken = on_broken,
+			.event = on_event,
+			.auth_failed = on_auth_failed,
 			.arg = cache },
 	};
 	const struct session_config session = {
 		.servers = config->servers,
 		.session_timeout = config->session_timeout,
 		.credentials = config->credentials,
-		.handlers = { .connected = on_connected, .closed = on_closed, .waiting = on_waiting,
-			.auth_failed = on_auth_failed, .arg = cache },
+		.handlers = { .connected = on_connected,
+			.closed = on_closed,
+			.waiting = on_waiting,
+			.auth_failed = on_auth_failed,
+			.arg = cache },
 	};
 	const struct writer_config writer = { .chroot = config->chroot, .timeout = config->timeout };
 
@@ -857,8 +870,8 @@ int cache_start(struct cache *cache, char *reason, size_t reason_size)
 		return -EACCES;
 	}
 	if (!wait_for_connection(cache, now_ms())) {
-		(void)snprintf(reason, reason_size, "'%s' accepts connections but answered nothing for %g s", cache->hosts,
-			cache->timeout / 1000.0);
+		(void)snprintf(reason, reason_size, "'%s' accepts connections but answered nothing for %g s",
+			cache->hosts, cache->timeout / 1000.0);
 		return -ETIMEDOUT;
 	}
 	err = check_chroot(cache);
@@ -866,8 +879,8 @@ int cache_start(struct cache *cache, char *reason, size_t reason_size)
 		(void)snprintf(reason, reason_size, "there is no znode '%s' at '%s' to mount (zkCli can 'create %s')",
 			cache->chroot, cache->hosts, cache->chroot);
 	else if (err)
-		(void)snprintf(reason, reason_size, "cannot read '%s' at '%s': %s", *cache->chroot ? cache->chroot : "/",
-			cache->hosts, strerror(-err));
+		(void)snprintf(reason, reason_size, "cannot read '%s' at '%s': %s",
+			*cache->chroot ? cache->chroot : "/", cache->hosts, strerror(-err));
 	return err;
 }
 

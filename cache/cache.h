@@ -33,13 +33,13 @@ enum cache_change {
 typedef void cache_changed_cb(enum cache_change change, const char *path, void *arg);
 
 struct cache_config {
-	const char *servers;			/* "host:port,…" */
-	const char *chroot;			/* "" or "/app" */
-	const struct credentials *credentials;	/* borrowed until cache_free */
-	int session_timeout;			/* ms */
-	int timeout;				/* ms a call may wait for the server */
-	int ttl;				/* ms, where the server takes no watch */
-	size_t size;				/* bytes of memory for what is cached */
+	const char *servers;		       /* "host:port,…" */
+	const char *chroot;		       /* "" or "/app" */
+	const struct credentials *credentials; /* borrowed until cache_free */
+	int session_timeout;		       /* ms */
+	int timeout;			       /* ms a call may wait for the server */
+	int ttl;			       /* ms, where the server takes no watch */
+	size_t size;			       /* bytes of memory for what is cached */
 	cache_changed_cb *changed;
 	void *changed_arg;
 };
@@ -114,8 +114,8 @@ struct cache_edit {
 	/* Once, at the end. stat: the znode's after the change, NULL on error. data: what it holds now (borrowed). */
 	void (*done)(int error, const struct node_stat *stat, struct bytes *data, void *arg);
 	void *arg;
-	int64_t czxid; /* the znode must still be the one created by this; 0: whichever */
-	bool is_whole; /* the old contents do not matter: no version check, the last one wins */
+	int64_t czxid;	   /* the znode must still be the one created by this; 0: whichever */
+	bool is_whole;	   /* the old contents do not matter: no version check, the last one wins */
 	bool is_directory; /* the znode is a directory and must stay one (DESIGN.md section 2: data for a directory) */
 };
 

@@ -4,10 +4,10 @@
 #include <utlist.h>
 
 enum stage {
-	STAGE_NEW,	/* nothing sent since it came */
-	STAGE_PINGED,	/* a ping that was sent after it came is out */
-	STAGE_LAGGING,	/* the server is behind, or the zxid unknown: needs a sync */
-	STAGE_SYNCING,	/* such a sync is out */
+	STAGE_NEW,     /* nothing sent since it came */
+	STAGE_PINGED,  /* a ping that was sent after it came is out */
+	STAGE_LAGGING, /* the server is behind, or the zxid unknown: needs a sync */
+	STAGE_SYNCING, /* such a sync is out */
 };
 
 struct fence {
@@ -24,7 +24,10 @@ struct fence *fence_new(int64_t zxid, int64_t deadline, fence_cb *done, void *ar
 	struct fence *fence = malloc(sizeof(*fence));
 
 	if (fence)
-		*fence = (struct fence){ .zxid = zxid, .deadline = deadline, .done = done, .arg = arg,
+		*fence = (struct fence){ .zxid = zxid,
+			.deadline = deadline,
+			.done = done,
+			.arg = arg,
 			.stage = zxid ? STAGE_NEW : STAGE_LAGGING };
 	return fence;
 }
@@ -115,6 +118,17 @@ void fences_reply(struct fences *fences, int64_t zxid, enum fence_probe probe)
 	DL_FOREACH_SAFE (passed, fence, next) {
 		DL_DELETE(passed, fence);
 		end(fence, 0);
+	}
+}
+
+void fences_refused(struct fences *fences, enum fence_probe probe)
+{
+	if (probe == FENCE_PING) {
+		fences->ping_is_out = false;
+		(void)advance(fences, STAGE_PINGED, STAGE_NEW);
+	} else if (probe == FENCE_SYNC) {
+		fences->sync_is_out = false;
+		(void)advance(fences, STAGE_SYNCING, STAGE_LAGGING);
 	}
 }
 

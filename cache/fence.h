@@ -18,7 +18,7 @@ struct fence;
 
 struct fences {
 	struct fence *waiting;
-	int64_t passed;	   /* the newest header zxid of a reply on this connection */
+	int64_t passed; /* the newest header zxid of a reply on this connection */
 	bool ping_is_out;
 	bool sync_is_out;
 };
@@ -40,6 +40,9 @@ enum fence_probe fences_next_probe(struct fences *fences);
 
 /* A reply with this header zxid has been handled (all before it too); probe says whether it answers one. */
 void fences_reply(struct fences *fences, int64_t zxid, enum fence_probe probe);
+
+/* The server refused the probe (it is throttling, say): it tells nothing, and must be sent again. */
+void fences_refused(struct fences *fences, enum fence_probe probe);
 
 /* The connection ended: what was sent will not be answered. Who waits goes on waiting. */
 void fences_broken(struct fences *fences);

@@ -107,8 +107,8 @@ static void on_session_event(zhandle_t *handle, int type, int state, const char 
 
 static void open_handle(struct session *session)
 {
-	zhandle_t *handle = zookeeper_init2(session->servers, on_session_event, session->session_timeout, NULL,
-		session, 0, log_library);
+	zhandle_t *handle = zookeeper_init2(session->servers, on_session_event, session->session_timeout, NULL, session,
+		0, log_library);
 
 	if (!handle) {
 		log_debug("zookeeper_init failed for '%s': %s", session->servers, strerror(errno));

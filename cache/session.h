@@ -24,9 +24,9 @@ struct session_handlers {
 };
 
 struct session_config {
-	const char *servers;			/* "host:port,host:port", no chroot; copied */
-	int session_timeout;			/* ms, asked of the server */
-	const struct credentials *credentials;	/* borrowed until session_free */
+	const char *servers;		       /* "host:port,host:port", no chroot; copied */
+	int session_timeout;		       /* ms, asked of the server */
+	const struct credentials *credentials; /* borrowed until session_free */
 	struct session_handlers handlers;
 };
 

@@ -27,7 +27,9 @@ enum {
 	REQUEST_FRAME_MAX = 512 << 10, /* bytes; well under jute.maxbuffer (1 MiB - 1) */
 	RETRY_FIRST = 20,	       /* ms to the next attempt to connect, doubled up to RETRY_MAX */
 	RETRY_MAX = 1000,
-	UNIMPLEMENTED = -6, /* KeeperException.Code; such a server also closes the connection */
+	MARSHALLING_ERROR = -5, /* KeeperException.Code, what a server may say to a request that it does not know; */
+	UNIMPLEMENTED = -6,	/* to this it also closes the connection */
+	BAD_ARGUMENTS = -8,
 };
 
 enum state {
@@ -77,8 +79,9 @@ struct stream {
 	int32_t xid;
 	bool is_announced; /* the handlers know of this connection */
 	bool can_multi_read;
-	bool refuses_watch;	/* this server ends the connection on addWatch */
-	struct request *queue; /* to be sent; oldest first, as in sent */
+	bool refuses_watch;	 /* this server ends the connection on addWatch */
+	bool refuses_multi_read; /* this server does not know it */
+	struct request *queue;	 /* to be sent; oldest first, as in sent */
 	struct request *sent;
 	int sent_count;
 	size_t answer_size; /* bytes: what to expect of an answer */
@@ -248,7 +251,7 @@ static void disconnect(struct stream *stream, int error)
 static void announce(struct stream *stream, bool watching)
 {
 	stream->is_announced = true;
-	stream->can_multi_read = watching; /* came with the same release */
+	stream->can_multi_read = watching && !stream->refuses_multi_read; /* came with the same release */
 	stream->handlers.epoch(watching, stream->handlers.arg);
 }
 
@@ -353,15 +356,15 @@ static int answer_batch(struct stream *stream, int32_t xid, int error, struct wi
 {
 	int err = 0;
 
-	if (error) { /* the server does not know multiRead after all: one by one, then */
+	if (error == UNIMPLEMENTED || error == MARSHALLING_ERROR || error == BAD_ARGUMENTS) {
 		log_info("the server refuses multiRead (error %d); reading one by one", error);
-		stream->can_multi_read = false;
-		return -EPROTO;
+		stream->refuses_multi_read = true;
+		return -EPROTO; /* on a new connection they are sent again */
 	}
 	while (!err && stream->sent && stream->sent->xid == xid) {
-		int32_t code = 0;
+		int32_t code = error;
 
-		err = wire_get_multi_result(in, &code);
+		err = error ? 0 : wire_get_multi_result(in, &code);
 		if (!err)
 			err = answer_oldest(stream, code, in);
 	}
@@ -457,7 +460,9 @@ static int handle_frame(struct stream *stream, struct wire_in *in)
 	}
 	if (header.zxid > stream->last_zxid)
 		stream->last_zxid = header.zxid;
-	if (!err)
+	if (!err && header.error && probe != FENCE_NO_PROBE)
+		fences_refused(&stream->fences, probe);
+	else if (!err)
 		fences_reply(&stream->fences, header.zxid, probe);
 	return err;
 }
@@ -503,7 +508,7 @@ static int batch_size(const struct stream *stream, int room)
 
 static void send_batch(struct stream *stream, int count)
 {
-	const char *paths[BATCH_MAX];
+	const char *paths[BATCH_MAX] = { NULL };
 
 	stream->xid++;
 	for (int i = 0; i < count; i++) {
@@ -572,7 +577,7 @@ static void take_server_locked(struct stream *stream, bool *moved)
 	if (!stream->next_server_size)
 		return;
 	*moved = stream->next_server_size != stream->server_size ||
-		 memcmp(&stream->next_server, &stream->server, stream->server_size) != 0;
+		memcmp(&stream->next_server, &stream->server, stream->server_size) != 0;
 	memcpy(&stream->server, &stream->next_server, stream->next_server_size);
 	stream->server_size = stream->next_server_size;
 	stream->next_server_size = 0;
@@ -601,7 +606,7 @@ static bool take_incoming(struct stream *stream)
 		stream->last_zxid = fence_max_zxid(fences);
 	fences_add(&stream->fences, fences);
 	if (moved) {
-		stream->refuses_watch = false;
+		stream->refuses_watch = stream->refuses_multi_read = false;
 		if (stream->state != STATE_IDLE)
 			disconnect(stream, 0);
 		stream->retry_at = 0;
@@ -649,6 +654,14 @@ static int64_t earliest_deadline(const struct stream *stream)
 	return earliest;
 }
 
+static int64_t next_ping_or_death(const struct stream *stream)
+{
+	int64_t ping = stream->sent_at + stream->session.timeout / 3;
+	int64_t death = stream->heard_at + stream->session.timeout * 2 / 3 + 1;
+
+	return ping < death ? ping : death;
+}
+
 /* ms until the thread has something to do by itself; -1: nothing. */
 static int sleep_time(const struct stream *stream, int64_t now)
 {
@@ -660,7 +673,7 @@ static int sleep_time(const struct stream *stream, int64_t now)
 	else if (stream->state == STATE_CONNECTING)
 		other = stream->heard_at + stream->session_timeout * 2 / 3;
 	else
-		other = stream->sent_at + stream->session.timeout / 3;
+		other = next_ping_or_death(stream);
 	if (other < until)
 		until = other;
 	if (until == INT64_MAX)

@@ -53,10 +53,10 @@ struct stream_handlers {
 };
 
 struct stream_config {
-	const char *chroot;			/* "" or "/app"; copied */
-	const struct credentials *credentials;	/* borrowed until stream_free */
-	int session_timeout;			/* ms, asked of the server */
-	int timeout;				/* ms that a request waits for its answer */
+	const char *chroot;		       /* "" or "/app"; copied */
+	const struct credentials *credentials; /* borrowed until stream_free */
+	int session_timeout;		       /* ms, asked of the server */
+	int timeout;			       /* ms that a request waits for its answer */
 	struct stream_handlers handlers;
 };
 

@@ -29,10 +29,10 @@ struct node {
 	UT_hash_handle hh;
 	struct node *prev, *next; /* least recently used first */
 	struct node_stat stat;
-	int64_t changed;     /* ms: the newest change seen among the children */
-	int64_t checked;     /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
-	int64_t listed;	     /* ms: when children was last read */
-	struct bytes *data;  /* kept while unverified: the znode may turn out unchanged */
+	int64_t changed;    /* ms: the newest change seen among the children */
+	int64_t checked;    /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
+	int64_t listed;	    /* ms: when children was last read */
+	struct bytes *data; /* kept while unverified: the znode may turn out unchanged */
 	struct listing *children;
 	struct fetch *fetches; /* TREE_QUERIES of them, or NULL: none under way */
 	uint32_t epoch;	       /* in which parts was learned */
@@ -206,8 +206,8 @@ static void fill_locked(const struct node *node, enum tree_query query, struct n
 }
 
 /* Whether the query can be answered from memory; if so, how. */
-static bool is_answered_locked(
-	const struct tree *tree, const struct node *node, enum tree_query query, int64_t now, int *error)
+static bool is_answered_locked(const struct tree *tree, const struct node *node, enum tree_query query, int64_t now,
+	int *error)
 {
 	*error = 0;
 	if (is_valid_locked(tree, node, PART_ABSENT, now)) {
@@ -217,7 +217,7 @@ static bool is_answered_locked(
 	if (query == TREE_CHILDREN)
 		return is_valid_locked(tree, node, PART_STAT | PART_CHILDREN, now);
 	return is_valid_locked(tree, node, PART_STAT | PART_DATA, now) ||
-	       is_valid_locked(tree, node, PART_STAT | PART_SECRET, now);
+		is_valid_locked(tree, node, PART_STAT | PART_SECRET, now);
 }
 
 /* Contents that are probably still good and not small are verified rather than fetched again. */
@@ -232,8 +232,7 @@ static enum stream_read choose_read(const struct node *node, enum tree_query que
 
 /* --- Asking --- */
 
-static int wait_locked(
-	struct node *node, enum tree_query query, struct tree_waiter *waiter, enum stream_read *read)
+static int wait_locked(struct node *node, enum tree_query query, struct tree_waiter *waiter, enum stream_read *read)
 {
 	struct fetch *fetch;
 
@@ -297,7 +296,7 @@ static void take_stat_locked(struct tree *tree, struct node *node, const struct 
 	}
 	if (!same)
 		node->changed = 0;
-	node->parts &= (uint8_t)~(PART_ABSENT | PART_SECRET);
+	node->parts &= (uint8_t) ~(PART_ABSENT | PART_SECRET);
 	node->parts |= PART_STAT;
 	node->stat = *stat;
 	node->epoch = tree->epoch;
@@ -354,6 +353,7 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 		/* Who may not read the data may still see the Stat (exists needs no permission). */
 		drop_data(tree, node);
 		*read = STREAM_EXISTS;
+		node->parts &= (uint8_t)~PART_ABSENT;
 		node->parts |= PART_SECRET;
 		return 1;
 	}
@@ -433,7 +433,7 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 	pthread_mutex_lock(&tree->lock);
 	node = find_locked(tree, path, strlen(path));
 	if (node && type == WIRE_DATA_CHANGED) {
-		node->parts &= (uint8_t)~(PART_STAT | PART_SECRET);
+		node->parts &= (uint8_t) ~(PART_STAT | PART_SECRET);
 		drop_data(tree, node);
 	} else if (node) {
 		node->parts = 0;
@@ -470,7 +470,7 @@ void tree_changed_by_us(struct tree *tree, const char *path, int64_t zxid, bool 
 		node->parts = 0;
 	node = is_birth_or_death ? parent_locked(tree, path) : NULL;
 	if (node && (zxid == 0 || node->stat.pzxid < zxid))
-		node->parts &= (uint8_t)~(PART_STAT | PART_CHILDREN);
+		node->parts &= (uint8_t) ~(PART_STAT | PART_CHILDREN);
 	pthread_mutex_unlock(&tree->lock);
 }
 
@@ -479,8 +479,10 @@ struct tree_stats tree_stats(struct tree *tree)
 	struct tree_stats stats;
 
 	pthread_mutex_lock(&tree->lock);
-	stats = (struct tree_stats){
-		.nodes = HASH_COUNT(tree->nodes), .bytes = tree->bytes, .hits = tree->hits, .misses = tree->misses };
+	stats = (struct tree_stats){ .nodes = HASH_COUNT(tree->nodes),
+		.bytes = tree->bytes,
+		.hits = tree->hits,
+		.misses = tree->misses };
 	pthread_mutex_unlock(&tree->lock);
 	return stats;
 }

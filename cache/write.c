@@ -32,7 +32,7 @@ struct writer {
 	int timeout;
 	struct session *session;
 
-	pthread_mutex_t lock; /* a leaf, over the members below */
+	pthread_mutex_t lock;	/* a leaf, over the members below */
 	struct change *waiting; /* for a connection */
 	struct change *sent;
 	bool is_closed;
@@ -114,10 +114,17 @@ static void take_sent(struct change *change)
 static void take_stat(struct write_result *result, const struct Stat *stat)
 {
 	result->stat = (struct node_stat){
-		.czxid = stat->czxid, .mzxid = stat->mzxid, .pzxid = stat->pzxid,
-		.ctime = stat->ctime, .mtime = stat->mtime, .ephemeral_owner = stat->ephemeralOwner,
-		.version = stat->version, .cversion = stat->cversion, .aversion = stat->aversion,
-		.data_length = stat->dataLength, .num_children = stat->numChildren,
+		.czxid = stat->czxid,
+		.mzxid = stat->mzxid,
+		.pzxid = stat->pzxid,
+		.ctime = stat->ctime,
+		.mtime = stat->mtime,
+		.ephemeral_owner = stat->ephemeralOwner,
+		.version = stat->version,
+		.cversion = stat->cversion,
+		.aversion = stat->aversion,
+		.data_length = stat->dataLength,
+		.num_children = stat->numChildren,
 	};
 	result->zxid = stat->mzxid;
 }
@@ -172,8 +179,8 @@ static int send_one(zhandle_t *handle, struct change *change)
 	struct write_step *step = &change->steps[0];
 
 	if (step->verb == WRITE_CREATE)
-		return zoo_acreate2(handle, step->path, data_of(step), size_of(step), &ZOO_OPEN_ACL_UNSAFE, 0, create_done,
-			change);
+		return zoo_acreate2(handle, step->path, data_of(step), size_of(step), &ZOO_OPEN_ACL_UNSAFE, 0,
+			create_done, change);
 	if (step->verb == WRITE_SET)
 		return zoo_aset(handle, step->path, data_of(step), size_of(step), step->version, stat_done, change);
 	return zoo_adelete(handle, step->path, step->version, void_done, change);
@@ -187,9 +194,11 @@ static int send_multi(zhandle_t *handle, struct change *change)
 		struct write_step *step = &change->steps[i];
 
 		if (step->verb == WRITE_CREATE)
-			zoo_create_op_init(&ops[i], step->path, data_of(step), size_of(step), &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0);
+			zoo_create_op_init(&ops[i], step->path, data_of(step), size_of(step), &ZOO_OPEN_ACL_UNSAFE, 0,
+				NULL, 0);
 		else if (step->verb == WRITE_SET)
-			zoo_set_op_init(&ops[i], step->path, data_of(step), size_of(step), step->version, &change->stats[i]);
+			zoo_set_op_init(&ops[i], step->path, data_of(step), size_of(step), step->version,
+				&change->stats[i]);
 		else
 			zoo_delete_op_init(&ops[i], step->path, step->version);
 	}
@@ -231,7 +240,7 @@ static void send_or_wait(struct writer *writer, struct change *change)
 	if (send_change(writer, change))
 		return;
 	pthread_mutex_lock(&writer->lock);
-	DL_DELETE(writer->sent, change);
+	DL_DELETE(writer->sent, change); /* NOLINT(clang-analyzer-core.NullDereference): it is in that list */
 	DL_APPEND(writer->waiting, change);
 	pthread_mutex_unlock(&writer->lock);
 	if (session_is_connected(writer->session)) /* since a moment ago: nobody else would look again */

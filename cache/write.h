@@ -24,10 +24,10 @@ struct write_step {
 };
 
 struct write_result {
-	int error;		/* 0 or -errno by zkerror; -ETIMEDOUT; -EFBIG: too large for one packet */
-	bool is_unknown;	/* with an error: it may have been made all the same */
-	int64_t zxid;		/* of the transaction; 0: not known */
-	struct node_stat stat;	/* of the last step that has one (a CREATE alone, a SET) */
+	int error;	       /* 0 or -errno by zkerror; -ETIMEDOUT; -EFBIG: too large for one packet */
+	bool is_unknown;       /* with an error: it may have been made all the same */
+	int64_t zxid;	       /* of the transaction; 0: not known */
+	struct node_stat stat; /* of the last step that has one (a CREATE alone, a SET) */
 };
 
 typedef void write_cb(const struct write_result *result, void *arg);

@@ -72,8 +72,8 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 		pending_fail(pending, error);
 		return;
 	}
-	keep = attr_fill(
-		pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->changed, &attr);
+	files_told(pending->mount->files, inode->number, info);
+	keep = attr_fill(pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->changed, &attr);
 	pending_reply_attr(pending, &attr, keep);
 }
 

@@ -19,8 +19,8 @@ enum { MAX_BACKGROUND = 1024 };
 void op_init(void *userdata, struct fuse_conn_info *connection)
 {
 	(void)userdata;
-	connection->want |= connection->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
-							  FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	connection->want |= connection->capable &
+		(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
 	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 	connection->max_background = MAX_BACKGROUND;
 	connection->congestion_threshold = MAX_BACKGROUND;
@@ -29,8 +29,9 @@ void op_init(void *userdata, struct fuse_conn_info *connection)
 /* --- lookup, forget --- */
 
 /* Answers with the entry of a znode at pending->path, of the type in pending->inode.type. */
-static void reply_entry(struct pending *pending, const struct node_stat *stat, int64_t changed)
+static void reply_entry(struct pending *pending, const struct node_info *info)
 {
+	const struct node_stat *stat = &info->stat;
 	struct mount *mount = pending->mount;
 	enum inode_type type = pending->inode.type;
 	fuse_ino_t number;
@@ -46,7 +47,9 @@ static void reply_entry(struct pending *pending, const struct node_stat *stat, i
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
-	keep = attr_fill(mount, number, type, kind_of(stat, inode_path_is_root(pending->path)), stat, changed, &attr);
+	files_told(mount->files, number, info);
+	keep = attr_fill(mount, number, type, kind_of(stat, inode_path_is_root(pending->path)), stat, info->changed,
+		&attr);
 	pending_reply_entry(pending, &attr, keep);
 }
 
@@ -57,7 +60,7 @@ static void lookup_read(int error, const struct node_info *info, void *arg)
 	if (error)
 		pending_fail(pending, error);
 	else
-		reply_entry(pending, &info->stat, info->changed);
+		reply_entry(pending, info);
 }
 
 /* Replies: entry, error. */
@@ -197,8 +200,8 @@ static bool page_add_name(struct page *page, const char *name, const struct stat
 }
 
 /* The same with a looked-up entry; "." and ".." count no lookup (fuse_add_direntry_plus). */
-static bool page_add_entry(
-	struct page *page, const char *name, enum inode_type type, const struct node_stat *stat, const char *path, off_t next)
+static bool page_add_entry(struct page *page, const char *name, enum inode_type type, const struct node_stat *stat,
+	const char *path, off_t next)
 {
 	struct mount *mount = page->pending->mount;
 	size_t left = page->pending->size - page->used;
@@ -208,6 +211,14 @@ static bool page_add_entry(
 
 	if (fuse_add_direntry_plus(page->pending->req, NULL, 0, name, &entry, 0) > left)
 		return false;
+	entry.attr.st_ino = inodes_number(mount->inodes, type, path, stat);
+	entry.attr.st_mode = type == INODE_NODE && kind_of(stat, is_root) == KIND_DIRECTORY ? S_IFDIR : S_IFREG;
+	/* Attributes that may be stale, or that no paged file was told of, are left out: then it is just a name, no lookup. */
+	if (page->children->moment != cache_moment(mount->cache) || files_are_paged(mount->files, entry.attr.st_ino)) {
+		page->used +=
+			fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
+		return true;
+	}
 	entry.ino = inodes_enter(mount->inodes, type, path, stat);
 	if (entry.ino == 0)
 		return false;
@@ -216,16 +227,14 @@ static bool page_add_entry(
 		return false;
 	}
 	keep = attr_fill(mount, entry.ino, type, kind_of(stat, is_root), stat, stat->mtime, &entry.attr);
-	if (page->children->moment == cache_moment(mount->cache)) { /* else it may be stale already */
-		entry.entry_timeout = keep;
-		entry.attr_timeout = kind_of(stat, is_root) == KIND_FILE ? keep : 0; /* a directory's times: see changed */
-	}
+	entry.entry_timeout = keep;
+	entry.attr_timeout = kind_of(stat, is_root) == KIND_FILE ? keep : 0; /* a directory's times: see node_info */
 	page->used += fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
 	return true;
 }
 
-static bool page_add_node(
-	struct page *page, const char *name, enum inode_type type, const struct node_stat *stat, const char *path, off_t next)
+static bool page_add_node(struct page *page, const char *name, enum inode_type type, const struct node_stat *stat,
+	const char *path, off_t next)
 {
 	struct stat attr = { 0 };
 
@@ -280,7 +289,7 @@ static bool page_add(struct page *page, off_t place)
 	if (place > PLACE_DATA)
 		return page_add_child(page, &children->list[place - PLACE_CHILDREN], place + 1);
 	return children->stat.data_length == 0 ||
-	       page_add_node(page, ".data", INODE_DATA, &children->stat, page->pending->inode.path, place + 1);
+		page_add_node(page, ".data", INODE_DATA, &children->stat, page->pending->inode.path, place + 1);
 }
 
 static void page_take_back(struct mount *mount, const struct page *page)
@@ -334,8 +343,8 @@ static void relisted(int error, struct cache_children *children, void *arg)
 	directory_put(directory);
 }
 
-static void read_directory(
-	fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file, bool with_attributes)
+static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file,
+	bool with_attributes)
 {
 	struct directory *directory = directory_of(file);
 	struct pending *pending = pending_start(req);
@@ -400,7 +409,7 @@ static void made(int error, const struct node_stat *stat, void *arg)
 	if (error)
 		pending_fail(pending, error);
 	else
-		reply_entry(pending, stat, stat->mtime);
+		reply_entry(pending, &(struct node_info){ .stat = *stat, .changed = stat->mtime });
 }
 
 /* Looks at the name and starts a request to make it; NULL: it has been answered. */
@@ -503,8 +512,11 @@ static int compose_nothing(const struct node_info *old, struct buf *out, void *a
 /* To remove ".data" is to empty the directory's data. */
 static int empty_data(struct pending *pending)
 {
-	const struct cache_edit edit = { .compose = compose_nothing, .done = data_emptied, .arg = pending,
-		.is_whole = true, .is_directory = true };
+	const struct cache_edit edit = { .compose = compose_nothing,
+		.done = data_emptied,
+		.arg = pending,
+		.is_whole = true,
+		.is_directory = true };
 
 	return cache_update(pending->mount->cache, pending->path, &edit);
 }

@@ -246,6 +246,24 @@ int draft_truncate(struct draft *draft, size_t size, size_t base_size)
 	return 0;
 }
 
+int draft_overlay(struct draft *draft, const struct draft *over, size_t base_size)
+{
+	int err = 0;
+
+	if (over->base_limit < draft_size(draft, base_size))
+		err = draft_truncate(draft, over->base_limit, base_size);
+	if (!err && over->min_size > draft_size(draft, base_size))
+		err = draft_truncate(draft, over->min_size, base_size);
+	for (size_t i = 0; !err && i < over->extent_count; i++) {
+		const struct draft_extent *extent = &over->extents[i];
+
+		err = draft_write(draft, extent->offset, extent->data, extent->size, base_size);
+	}
+	if (!err && over->appended.size)
+		err = draft_append(draft, over->appended.data, over->appended.size);
+	return err;
+}
+
 size_t draft_size(const struct draft *draft, size_t base_size)
 {
 	size_t size;

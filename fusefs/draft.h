@@ -48,6 +48,9 @@ int draft_append(struct draft *draft, const void *data, size_t size);
  * 0 or -ENOMEM (nothing changed). */
 int draft_truncate(struct draft *draft, size_t size, size_t base_size);
 
+/* Lays what over holds, which was written over this draft's contents, on this draft. 0 or -ENOMEM (part of it is there). */
+int draft_overlay(struct draft *draft, const struct draft *over, size_t base_size);
+
 /* The size of the contents over a base of base_size. */
 size_t draft_size(const struct draft *draft, size_t base_size);
 

@@ -1,5 +1,4 @@
-/* Files from open to release: FUSE's requests onto files.h. Kernel caching is off here (direct I/O): each open file reads one
- * version of the contents, which pages shared by all who have the file open could not promise. */
+/* Files from open to release: FUSE's requests onto files.h, which says what goes through the kernel's page cache. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,7 +24,7 @@ static bool may_write(const struct fuse_file_info *info)
 static void set_handle(struct fuse_file_info *info, struct file *file)
 {
 	info->fh = (uintptr_t)file;
-	info->direct_io = 1;
+	info->direct_io = !file_is_paged(file);
 	info->noflush = !may_write(info); /* a reader's close has nothing to say */
 }
 
@@ -310,8 +309,11 @@ void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_f
 	if (!err && pending->inode.kind == KIND_DIRECTORY)
 		err = -EISDIR;
 	if (!err) {
-		edit = (struct cache_edit){ .compose = truncate_compose, .done = truncated, .arg = pending,
-			.czxid = pending->inode.czxid, .is_whole = size == 0,
+		edit = (struct cache_edit){ .compose = truncate_compose,
+			.done = truncated,
+			.arg = pending,
+			.czxid = pending->inode.czxid,
+			.is_whole = size == 0,
 			.is_directory = pending->inode.type == INODE_DATA };
 		err = cache_update(mount->cache, pending->inode.path, &edit);
 	}

@@ -11,7 +11,11 @@
 
 #include "fusefs/draft.h"
 
-enum { BUCKETS = 256 }; /* of open files, by inode */
+enum {
+	BUCKETS = 256,	  /* of open files, by inode */
+	PAGED_MAX = 4096, /* bytes of a paged file: one page on every machine */
+	QUIET_MS = 2000,  /* without a change, by the server's clock, before it is paged */
+};
 
 /* Somebody who waits until what was unsaved when he came is saved. */
 struct saver {
@@ -25,7 +29,9 @@ struct file {
 	struct file *prev, *next; /* under files->lock, */
 	unsigned refs;		  /* and so is this */
 	struct files *files;	  /* never changes, */
-	struct inode_view inode;  /* nor does this */
+	struct inode_view inode;  /* nor does this, */
+	bool is_paged;		  /* nor this, */
+	bool is_writer;		  /* nor this */
 
 	_Atomic(bool) is_unlinked;
 	_Atomic(bool) is_unsaved; /* draft or saving holds something; set under lock, a hint without it */
@@ -130,6 +136,27 @@ static void file_free(struct file *file)
 	free(file);
 }
 
+/* Not a hot file: for two changes in the time between a question for the size and one for the page the kernel's answer to the
+ * first is dropped (fuse_change_attributes compares attr_version), and then the two might not fit. */
+static bool is_quiet(const struct node_stat *stat)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return stat->mtime + QUIET_MS < (int64_t)now.tv_sec * 1000;
+}
+
+static bool has_writer_locked(struct files *files, fuse_ino_t inode)
+{
+	const struct file *file;
+
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (file->inode.number == inode && file->is_writer)
+			return true;
+	}
+	return false;
+}
+
 struct file *file_open(struct files *files, const struct inode_view *inode, const struct node_info *info, int flags)
 {
 	struct file *file = calloc(1, sizeof(*file));
@@ -144,6 +171,8 @@ struct file *file_open(struct files *files, const struct inode_view *inode, cons
 	file->inode = *inode;
 	file->inode.path = strdup(inode->path);
 	file->stat = info->stat;
+	file->is_writer = (flags & O_ACCMODE) != O_RDONLY;
+	file->is_paged = !file->is_writer && info->data && info->data->size <= PAGED_MAX && is_quiet(&info->stat);
 	file->base = info->data ? bytes_get(info->data) : bytes_new(NULL, 0);
 	if (!file->inode.path || !file->base ||
 		((flags & O_TRUNC) && draft_truncate(&file->draft, 0, file->base->size) < 0)) {
@@ -152,6 +181,8 @@ struct file *file_open(struct files *files, const struct inode_view *inode, cons
 	}
 	note_unsaved_locked(file); /* nobody else knows it yet */
 	pthread_mutex_lock(&files->lock);
+	if (has_writer_locked(files, inode->number))
+		file->is_paged = false; /* the kernel's size may be that of what is unsaved */
 	DL_APPEND(*bucket(files, inode->number), file);
 	pthread_mutex_unlock(&files->lock);
 	return file;
@@ -176,6 +207,11 @@ void file_put(struct file *file)
 	pthread_mutex_unlock(&files->lock);
 	if (is_last)
 		file_free(file);
+}
+
+bool file_is_paged(const struct file *file)
+{
+	return file->is_paged;
 }
 
 const char *file_path(const struct file *file)
@@ -210,6 +246,8 @@ bool file_wants_newer(struct file *file, size_t offset)
 {
 	bool wants;
 
+	if (file->is_paged)
+		return false;
 	pthread_mutex_lock(&file->lock);
 	wants = !file->draft.is_dirty && !file->is_saving && (offset == 0 || offset >= file->base->size);
 	pthread_mutex_unlock(&file->lock);
@@ -318,7 +356,7 @@ static void end_saving_locked(struct file *file, int error, const struct node_st
 	if (error)
 		file->base = file->old_base;
 	file->old_base = NULL;
-	if (error && wants_keep_locked(file) && !file->draft.is_dirty)
+	if (error && wants_keep_locked(file) && draft_overlay(&file->saving, &file->draft, file->base->size) == 0)
 		draft_move(&file->draft, &file->saving);
 	draft_release(&file->saving);
 	file->is_saving = false;
@@ -396,15 +434,17 @@ static void save(struct file *file)
 		saved(err, NULL, NULL, file);
 }
 
-/* Puts the saver where he belongs. True: a save is to be begun. */
+/* Puts the saver where he belongs. True: a save is to be begun. Where there are savers already, somebody is about to. */
 static bool join_savers_locked(struct file *file, struct saver *saver)
 {
+	bool is_first = !file->savers;
+
 	if (file->is_saving && file->draft.is_dirty) {
 		DL_APPEND(file->next_savers, saver);
 		return false;
 	}
 	DL_APPEND(file->savers, saver);
-	return !file->is_saving;
+	return is_first && !file->is_saving;
 }
 
 void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
@@ -448,6 +488,57 @@ static struct file *find(struct files *files, fuse_ino_t inode, bool unsaved)
 		file->refs++;
 	pthread_mutex_unlock(&files->lock);
 	return file;
+}
+
+/* The next paged file of the inode from this place in its bucket on, held; NULL: none. */
+static struct file *next_paged_locked(struct file *from, fuse_ino_t inode)
+{
+	while (from && !(from->inode.number == inode && from->is_paged))
+		from = from->next;
+	if (from)
+		from->refs++;
+	return from;
+}
+
+static void take_told(struct file *file, const struct node_info *info)
+{
+	pthread_mutex_lock(&file->lock);
+	if (info->data && info->stat.mzxid > file->stat.mzxid) { /* two answers may come here in the wrong order */
+		bytes_put(file->base);
+		file->base = bytes_get(info->data);
+		file->stat = info->stat;
+	}
+	pthread_mutex_unlock(&file->lock);
+}
+
+void files_told(struct files *files, fuse_ino_t inode, const struct node_info *info)
+{
+	struct file *file;
+
+	pthread_mutex_lock(&files->lock);
+	file = next_paged_locked(*bucket(files, inode), inode);
+	pthread_mutex_unlock(&files->lock);
+	while (file) {
+		struct file *told = file;
+
+		take_told(told, info);
+		pthread_mutex_lock(&files->lock);
+		file = next_paged_locked(told->next, inode);
+		pthread_mutex_unlock(&files->lock);
+		file_put(told);
+	}
+}
+
+bool files_are_paged(struct files *files, fuse_ino_t inode)
+{
+	struct file *file;
+
+	pthread_mutex_lock(&files->lock);
+	file = next_paged_locked(*bucket(files, inode), inode);
+	pthread_mutex_unlock(&files->lock);
+	if (file)
+		file_put(file);
+	return file != NULL;
 }
 
 void files_unlinked(struct files *files, fuse_ino_t inode)

@@ -1,5 +1,11 @@
 /* The open files: one struct file per open(2), with the version of the contents it reads and the bytes not saved yet. Knows
- * nothing of FUSE requests; file.c translates. Safe from any thread. */
+ * nothing of FUSE requests; file.c translates. Safe from any thread.
+ *
+ * Nothing an open file reads is torn between two versions. Most do without the kernel's page cache: each reads one version of
+ * the contents, and a read from the start, or from its end on, looks for a newer one. Small files that are only read and have
+ * been quiet for a while use the page cache, where a file is one page, filled by one read. What must fit together there is the
+ * page and the size, and the kernel asks for them apart; so such a file reads the version whose size the kernel was told last
+ * (files_told). */
 #ifndef ZKFS_FUSEFS_FILES_H
 #define ZKFS_FUSEFS_FILES_H
 
@@ -31,6 +37,9 @@ void file_get(struct file *file);
 /* The last one frees, and drops what was not saved. */
 void file_put(struct file *file);
 
+/* Whether the kernel may keep its contents in the page cache. */
+bool file_is_paged(const struct file *file);
+
 /* The path of the znode; valid while the file is held. */
 const char *file_path(const struct file *file);
 
@@ -40,8 +49,7 @@ struct bytes *file_contents(struct file *file);
 /* Contents from offset on, at most size bytes, unsaved ones included, to `to`. Gives how many. */
 size_t file_read(struct file *file, size_t offset, char *to, size_t size);
 
-/* Whether a read at offset should see the newest contents, which are then to be given to file_renew. An open file reads one
- * version, so that nothing is torn; a read from the start, or from its end on, looks for a newer one. */
+/* Whether a read at offset should see the newest contents, which are then to be given to file_renew. */
 bool file_wants_newer(struct file *file, size_t offset);
 
 /* The newest contents for a read at offset: taken when it reads from the start, or when what was read is the beginning of
@@ -56,6 +64,12 @@ int file_cut(struct file *file, size_t size);
  * -errno. After an error the bytes are dropped, or, if keep, unsaved again for another try. */
 typedef void file_saved_cb(int error, void *arg);
 void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg);
+
+/* The kernel is being told the attributes of this inode: its paged files read this version from now on. */
+void files_told(struct files *files, fuse_ino_t inode, const struct node_info *info);
+
+/* Whether the inode has paged files open, so that its size must not be told without files_told. */
+bool files_are_paged(struct files *files, fuse_ino_t inode);
 
 /* The znode of this inode was unlinked through this mount: what is unsaved in its open files has nowhere to go. */
 void files_unlinked(struct files *files, fuse_ino_t inode);

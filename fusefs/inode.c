@@ -198,8 +198,11 @@ int inodes_look(struct inodes *inodes, fuse_ino_t number, struct inode_view *vie
 	pthread_mutex_lock(&inodes->lock);
 	inode = find_locked(inodes, number);
 	if (inode) {
-		*view = (struct inode_view){ .number = number, .type = inode->key.type, .kind = inode->key.kind,
-			.czxid = inode->key.czxid, .path = strdup(inode->key.path) };
+		*view = (struct inode_view){ .number = number,
+			.type = inode->key.type,
+			.kind = inode->key.kind,
+			.czxid = inode->key.czxid,
+			.path = strdup(inode->key.path) };
 		err = view->path ? 0 : -ENOMEM;
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -279,13 +282,14 @@ ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **lis
 	HASH_FIND(hh, inodes->places, path, strlen(path), place);
 	if (place) {
 		DL_COUNT(place->inodes, inode, count);
-		*list = malloc((size_t)count * sizeof(**list));
+		*list = malloc(((size_t)count + 1) * sizeof(**list));
 		count = *list ? 0 : -ENOMEM;
 	}
 	if (place && *list) {
 		DL_FOREACH (place->inodes, inode)
-			(*list)[count++] = (struct inode_at){
-				.number = inode->number, .type = inode->key.type, .kind = inode->key.kind };
+			(*list)[count++] = (struct inode_at){ .number = inode->number,
+				.type = inode->key.type,
+				.kind = inode->key.kind };
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return count;
@@ -324,8 +328,7 @@ static char *join(const char *directory, const char *name, size_t name_size)
 	return path;
 }
 
-int inodes_child(
-	struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path)
+int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path)
 {
 	struct inode_view view;
 	enum name_class class = NAME_NODE;

@@ -71,7 +71,6 @@ ssize_t inodes_paths(struct inodes *inodes, char ***list);
 /* The znode's path for name in the directory, and what it is: *type INODE_DATA for ".data", when *path is the directory's own.
  * 0; -ESTALE, -ENOTDIR, -ENOMEM; of the name -EILSEQ, -ENAMETOOLONG, -EINVAL (see names.h), -ENOENT for what is reserved. *path
  * is the caller's. */
-int inodes_child(
-	struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path);
+int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path);
 
 #endif

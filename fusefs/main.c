@@ -112,7 +112,7 @@ static void on_wake(int number)
 
 static void *stopper_main(void *arg)
 {
-	const struct timespec while_ending = { .tv_nsec = 50 * 1000000 };
+	const struct timespec while_ending = { .tv_nsec = 50 * 1000000L };
 	struct stopper *stopper = arg;
 	const sigset_t set = stop_signals();
 	int number = 0;

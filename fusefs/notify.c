@@ -31,8 +31,8 @@ struct notify {
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t has_work;
 	struct item *queue;
-	size_t count; /* changes in the queue */
-	bool is_busy; /* with an item taken from the queue */
+	size_t count;	/* changes in the queue */
+	bool is_busy;	/* with an item taken from the queue */
 	bool is_unsure; /* an item could not be queued: begin with CACHE_UNSURE */
 	bool is_running;
 	bool is_stopping;
@@ -126,18 +126,19 @@ static void expire_entry(struct notify *notify, fuse_ino_t directory, const char
 {
 	static _Atomic(bool) has_no_expire;
 
-	if (!is_gone && !has_no_expire && fuse_lowlevel_notify_expire_entry(notify->session, directory, name, strlen(name),
-				      FUSE_LL_EXPIRE_ONLY) != -ENOSYS)
+	if (!is_gone && !has_no_expire &&
+		fuse_lowlevel_notify_expire_entry(notify->session, directory, name, strlen(name),
+			FUSE_LL_EXPIRE_ONLY) != -ENOSYS)
 		return;
 	if (!is_gone)
 		has_no_expire = true; /* Linux before 6.2 */
 	(void)fuse_lowlevel_notify_inval_entry(notify->session, directory, name, strlen(name));
 }
 
-/* The attributes only: file contents are not in the page cache. */
-static void expire_attributes(struct notify *notify, fuse_ino_t number)
+/* Attributes and pages. */
+static void expire_inode(struct notify *notify, fuse_ino_t number)
 {
-	(void)fuse_lowlevel_notify_inval_inode(notify->session, number, -1, 0);
+	(void)fuse_lowlevel_notify_inval_inode(notify->session, number, 0, 0);
 }
 
 static char *parent_path(const char *path)
@@ -169,7 +170,7 @@ static void tell_of(struct notify *notify, const char *path, bool is_gone)
 	for (ssize_t i = 0; i < count; i++) {
 		if (list[i].type == INODE_NODE && list[i].kind == KIND_DIRECTORY)
 			expire_entry(notify, list[i].number, ".data", is_gone);
-		expire_attributes(notify, list[i].number);
+		expire_inode(notify, list[i].number);
 	}
 	if (count > 0)
 		free(list);

@@ -32,7 +32,7 @@ void notify_stop(struct notify *notify);
 void notify_free(struct notify *notify);
 
 /* A change, as a cache_changed_cb with the struct notify as its argument. */
-void notify_changed(enum cache_change change, const char *path, void *notify);
+void notify_changed(enum cache_change change, const char *path, void *arg);
 
 /* Calls done once the kernel knows of every change until now: before it returns if it does already, else on the notifier's
  * thread, which it must not block. For answers to requests that hold no directory's lock (open, opendir, flush, fsync). */

@@ -528,6 +528,17 @@ static enum verdict read_credentials(const struct words *words, struct options *
 	return FAILED;
 }
 
+/* The mode, or -errno. From the filesystem itself: the kernel still has what it cached of one whose daemon is gone. */
+static int read_mode(const char *path, mode_t *mode)
+{
+	struct statx stat;
+
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_FORCE_SYNC, STATX_TYPE | STATX_MODE, &stat) < 0)
+		return -errno;
+	*mode = stat.stx_mode;
+	return 0;
+}
+
 /* Without asking for any attribute, which another user's filesystem would refuse even to root. */
 static bool is_mounted_on(const char *path)
 {
@@ -537,18 +548,18 @@ static bool is_mounted_on(const char *path)
 		(stat.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-/* Says why nothing can be mounted on path, err being what stat() said. FINE: it can. */
+/* Says why nothing can be mounted on path, err and mode being what read_mode gave. FINE: it can. */
 static enum verdict judge_mountpoint(const char *path, int err, mode_t mode)
 {
-	if (err == ENOTCONN)
+	if (err == -ENOTCONN)
 		log_error("the daemon of the mount on '%s' is gone: unmount it with 'fusermount3 -u %s' first", path,
 			path);
-	else if (err == ENOENT)
+	else if (err == -ENOENT)
 		log_error("mount point '%s' does not exist", path);
 	else if (is_mounted_on(path))
 		log_error("something is mounted on '%s' already", path);
 	else if (err)
-		log_error("cannot access mount point '%s': %s", path, strerror(err));
+		log_error("cannot access mount point '%s': %s", path, strerror(-err));
 	else if (!S_ISDIR(mode))
 		log_error("mount point '%s' is not a directory", path);
 	else if (geteuid() != 0 && access(path, W_OK) < 0) /* fusermount3 would refuse it */
@@ -561,15 +572,15 @@ static enum verdict judge_mountpoint(const char *path, int err, mode_t mode)
 static enum verdict check_mountpoint(const struct words *words, struct options *options)
 {
 	const char *given = words->operands[words->operand_count - 1];
-	struct stat stat_buf = { .st_mode = 0 };
-	int err = stat(given, &stat_buf) < 0 ? errno : 0;
+	mode_t mode = 0;
+	int err = read_mode(given, &mode);
 	enum verdict verdict;
 
-	if (err == ENOENT && words->operand_count == 1 && strchr(given, ':')) {
+	if (err == -ENOENT && words->operand_count == 1 && strchr(given, ':')) {
 		log_error("missing mount point after '%s'", given);
 		return try_help(words);
 	}
-	verdict = judge_mountpoint(given, err, stat_buf.st_mode);
+	verdict = judge_mountpoint(given, err, mode);
 	if (verdict)
 		return verdict;
 	options->mountpoint = realpath(given, NULL);

@@ -19,6 +19,7 @@ struct pendings {
 	/* A leaf, over the members below, and in a struct pending over the last five. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	struct pending *starting;    /* libfuse still has their requests in hand: nobody may answer */
 	struct pending *waiting;     /* those not answered; earliest deadline first, */
 	struct pending *interrupted; /* and so here */
 	size_t count;		     /* of those that their completion has not ended */
@@ -83,7 +84,10 @@ static void end(struct pending *pending)
  * signals the kernel makes that SIGKILL: complete_signal in kernel/signal.c.) */
 static bool is_dying(pid_t thread)
 {
-	enum { HARMLESS_BY_DEFAULT = 1u << 16 | 1u << 17 | 1u << 18 | 1u << 19 | 1u << 20 | 1u << 21 | 1u << 22 | 1u << 27 };
+	enum {
+		HARMLESS_BY_DEFAULT =
+			1u << 16 | 1u << 17 | 1u << 18 | 1u << 19 | 1u << 20 | 1u << 21 | 1u << 22 | 1u << 27
+	};
 	unsigned long long pending = 0, mask, ignored = 0;
 	char name[64];
 	char line[256];
@@ -97,18 +101,18 @@ static bool is_dying(pid_t thread)
 		if (sscanf(line, "SigPnd: %llx", &mask) == 1 || sscanf(line, "ShdPnd: %llx", &mask) == 1)
 			pending |= mask;
 		else if (sscanf(line, "SigBlk: %llx", &mask) == 1 || sscanf(line, "SigIgn: %llx", &mask) == 1 ||
-			 sscanf(line, "SigCgt: %llx", &mask) == 1)
+			sscanf(line, "SigCgt: %llx", &mask) == 1)
 			ignored |= mask;
 	}
 	(void)fclose(status);
 	return (pending & ~ignored & ~(unsigned long long)HARMLESS_BY_DEFAULT) != 0;
 }
 
-static struct pending *find_waiting_locked(struct pendings *pendings, uint64_t id)
+static struct pending *find_locked(struct pending *list, uint64_t id)
 {
 	struct pending *pending;
 
-	DL_FOREACH (pendings->waiting, pending) {
+	DL_FOREACH (list, pending) {
 		if (pending->id == id)
 			return pending;
 	}
@@ -123,7 +127,10 @@ static void interrupt(struct pendings *pendings, uint64_t id)
 	bool dies;
 
 	pthread_mutex_lock(&pendings->lock);
-	pending = find_waiting_locked(pendings, id);
+	pending = find_locked(pendings->starting, id);
+	if (pending)
+		pending->is_interrupted = true; /* pending_start sees to it */
+	pending = find_locked(pendings->waiting, id);
 	if (pending)
 		caller = pending->caller;
 	pthread_mutex_unlock(&pendings->lock);
@@ -132,7 +139,7 @@ static void interrupt(struct pendings *pendings, uint64_t id)
 	dies = is_dying(caller);
 
 	pthread_mutex_lock(&pendings->lock);
-	pending = find_waiting_locked(pendings, id);
+	pending = find_locked(pendings->waiting, id);
 	if (pending && dies) {
 		claim_locked(pendings, pending);
 		req = pending->req;
@@ -148,19 +155,13 @@ static void interrupt(struct pendings *pendings, uint64_t id)
 		(void)fuse_reply_err(req, EINTR);
 }
 
-/* libfuse calls on_interrupt from inside fuse_req_interrupt_func when the interrupt came first, and still uses the request after
- * it (lib/fuse_lowlevel.c); an answer must wait until that has returned. */
-static _Thread_local bool is_registering;
-static _Thread_local bool came_early;
-
+/* libfuse also calls this from inside fuse_req_interrupt_func when the interrupt came first, and still uses the request after it
+ * (lib/fuse_lowlevel.c): that is what starting is for. */
 static void on_interrupt(fuse_req_t req, void *id)
 {
 	struct mount *mount = fuse_req_userdata(req);
 
-	if (is_registering)
-		came_early = true;
-	else
-		interrupt(mount->pendings, (uint64_t)(uintptr_t)id);
+	interrupt(mount->pendings, (uint64_t)(uintptr_t)id);
 }
 
 /* --- Time --- */
@@ -273,6 +274,7 @@ struct pending *pending_start(fuse_req_t req)
 	struct mount *mount = fuse_req_userdata(req);
 	struct pendings *pendings = mount->pendings;
 	struct pending *pending = calloc(1, sizeof(*pending));
+	bool came_early;
 	uint64_t id;
 
 	if (!pending) {
@@ -282,22 +284,26 @@ struct pending *pending_start(fuse_req_t req)
 	pending->mount = mount;
 	pending->req = req;
 	pending->caller = fuse_req_ctx(req)->pid;
-	pending->deadline = now_ms() + pendings->timeout;
 	pthread_mutex_lock(&pendings->lock);
 	id = pending->id = ++pendings->last_id;
 	pendings->count++;
+	DL_APPEND(pendings->starting, pending);
+	pthread_mutex_unlock(&pendings->lock);
+
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): an id rather than a pointer, for the pending may be gone by then */
+	fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)id);
+
+	pthread_mutex_lock(&pendings->lock);
+	came_early = pending->is_interrupted;
+	pending->is_interrupted = false;
+	pending->deadline = now_ms() + pendings->timeout;
+	DL_DELETE(pendings->starting, pending);
 	DL_APPEND(pendings->waiting, pending);
 	if (pendings->is_idle)
 		pthread_cond_signal(&pendings->changed);
 	pthread_mutex_unlock(&pendings->lock);
-
-	is_registering = true;
-	fuse_req_interrupt_func(req, on_interrupt, (void *)(uintptr_t)id);
-	is_registering = false;
-	if (came_early) {
-		came_early = false;
+	if (came_early)
 		interrupt(pendings, id);
-	}
 	return pending;
 }
 
@@ -327,8 +333,10 @@ bool pending_reply_data(struct pending *pending, const void *data, size_t size)
 
 static struct fuse_entry_param entry_of(const struct stat *attr, double keep)
 {
-	return (struct fuse_entry_param){
-		.ino = attr->st_ino, .attr = *attr, .attr_timeout = keep, .entry_timeout = keep };
+	return (struct fuse_entry_param){ .ino = attr->st_ino,
+		.attr = *attr,
+		.attr_timeout = keep,
+		.entry_timeout = keep };
 }
 
 void pending_reply_entry(struct pending *pending, const struct stat *attr, double keep)

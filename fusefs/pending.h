@@ -22,13 +22,13 @@ struct pending {
 	struct fuse_file_info file; /* for open, create, opendir; else fh only */
 	size_t size;		    /* of a read or a directory's page */
 	off_t offset;
-	bool flag;		    /* the handler's own */
+	bool flag; /* the handler's own */
 	/* The rest is pending.c's. */
 	fuse_req_t req;
 	uint64_t id;
-	pid_t caller;	  /* a thread id; 0: in another pid namespace */
-	int64_t deadline; /* ms */
-	bool is_interrupted;
+	pid_t caller;	     /* a thread id; 0: in another pid namespace */
+	int64_t deadline;    /* ms */
+	bool is_interrupted; /* is in the list of those, or, while it starts, will be */
 	bool is_answered;
 	struct pending *prev, *next;
 };

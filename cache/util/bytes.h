@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 struct bytes {
-	_Atomic(unsigned) refs;	/* bytes_get and bytes_put only */
+	_Atomic(unsigned) refs; /* bytes_get and bytes_put only */
 	size_t size;		/* of data, in bytes */
 	char data[];		/* not terminated; may hold any byte */
 };

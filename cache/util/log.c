@@ -33,13 +33,13 @@ __attribute__((format(printf, 2, 0))) static void log_at(enum log_level level, c
 		(void)fprintf(stderr, "zkfs: %s\n", line);
 }
 
-#define LOG_FUNCTION(name, level)               \
-	void name(const char *format, ...)      \
-	{                                       \
-		va_list args;                   \
-		va_start(args, format);         \
-		log_at(level, format, args);    \
-		va_end(args);                   \
+#define LOG_FUNCTION(name, level)            \
+	void name(const char *format, ...)   \
+	{                                    \
+		va_list args;                \
+		va_start(args, format);      \
+		log_at(level, format, args); \
+		va_end(args);                \
 	}
 
 LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
