@@ -152,8 +152,13 @@ check-both: $(unit_programs) $(BUILD)/zkfs
 demo: $(BUILD)/zkfs
 	scripts/demo
 
-bench: $(BUILD)/zkfs
-	tests/bench/run
+bench: $(BUILD)/zkfs $(BUILD)/bench/bare
+	tests/bench/run --zkfs $(BUILD)/zkfs --bare $(BUILD)/bench/bare
+
+$(BUILD)/bench/bare: $(BUILD)/tests/bench/bare.o
+	@mkdir -p $(@D)
+	$(quiet) LD $@
+	$(at)$(link) -o $@ $^ -lzookeeper_mt -lpthread
 
 # --- Lint ---
 

@@ -50,13 +50,29 @@ static void reply_entry(struct pending *pending, const struct node_info *info)
 	files_told(mount->files, number, info);
 	keep = attr_fill(mount, number, type, kind_of(stat, inode_path_is_root(pending->path)), stat, info->changed,
 		&attr);
+	if (type == INODE_DATA && stat->data_length == 0)
+		keep = 0; /* there only while it is open */
 	pending_reply_entry(pending, &attr, keep);
+}
+
+/* Whether there is a ".data" to be found: not where there is no data, or tar, cp and rsync could not make it (they use O_EXCL); but
+ * while somebody has made one and not written to it yet. */
+static bool has_data(struct pending *pending, const struct node_info *info)
+{
+	struct mount *mount = pending->mount;
+	struct node_stat last;
+
+	return info->stat.data_length > 0 ||
+	       files_last_stat(mount->files,
+		       inodes_number(mount->inodes, INODE_DATA, pending->path, &info->stat), &last);
 }
 
 static void lookup_read(int error, const struct node_info *info, void *arg)
 {
 	struct pending *pending = arg;
 
+	if (!error && pending->inode.type == INODE_DATA && !has_data(pending, info))
+		error = -ENOENT;
 	if (error)
 		pending_fail(pending, error);
 	else
@@ -421,9 +437,7 @@ static struct pending *start_making(fuse_req_t req, fuse_ino_t parent, const cha
 	if (!pending)
 		return NULL;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
-	if (!err && pending->inode.type == INODE_DATA)
-		err = -EEXIST; /* ".data" always is there */
-	if (err == -ENOENT)
+	if (err == -ENOENT || (!err && pending->inode.type == INODE_DATA))
 		err = -EPERM; /* the name is ours */
 	if (!err)
 		return pending;

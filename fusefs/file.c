@@ -94,16 +94,16 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 	struct file *file;
 	double keep;
 
-	inode->type = INODE_NODE;
-	inode->kind = kind_of(&node->stat, false);
-	inode->czxid = node->stat.czxid;
 	inode->path = pending->path;
 	pending->path = NULL;
-	if (inode->kind != KIND_FILE) {
-		pending_fail(pending, -EISDIR);
+	inode->kind = kind_of(&node->stat, inode_path_is_root(inode->path));
+	inode->czxid = inode_path_is_root(inode->path) ? 0 : node->stat.czxid;
+	if ((inode->type == INODE_DATA) != (inode->kind == KIND_DIRECTORY)) {
+		pending_fail(pending, inode->type == INODE_DATA ? -ENOTDIR : -EISDIR);
 		return;
 	}
-	inode->number = inodes_enter(mount->inodes, INODE_NODE, inode->path, &node->stat);
+	inode->kind = KIND_FILE;
+	inode->number = inodes_enter(mount->inodes, inode->type, inode->path, &node->stat);
 	file = inode->number ? file_open(mount->files, inode, node, pending->file.flags) : NULL;
 	if (!file) {
 		if (inode->number)
@@ -112,16 +112,20 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 		return;
 	}
 	set_handle(&pending->file, file);
-	keep = attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node->stat, node->changed, &attr);
-	if (!pending_reply_create(pending, &attr, keep))
+	keep = attr_fill(mount, inode->number, inode->type, KIND_FILE, &node->stat, node->changed, &attr);
+	/* A ".data" without data is there as long as somebody has it open. */
+	if (!pending_reply_create(pending, &attr, inode->type == INODE_DATA ? 0 : keep))
 		file_put(file);
 }
 
-/* Somebody made it since the kernel looked: then it is opened, unless it was to be made by us. */
+/* It is there: somebody made it since the kernel looked, or it is the data of a directory. Then it is opened, unless it was to
+ * be made by us; but a directory's data is made when there is none. */
 static void create_read(int error, const struct node_info *node, void *arg)
 {
 	struct pending *pending = arg;
 
+	if (!error && (pending->file.flags & O_EXCL) && node->stat.data_length > 0)
+		error = -EEXIST;
 	if (!error)
 		error = check_readable(&pending->file, node);
 	if (error)
@@ -151,17 +155,18 @@ static void created(int error, const struct node_stat *stat, void *arg)
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info)
 {
 	struct pending *pending = pending_start(req);
-	enum inode_type type;
 	int err;
 
 	(void)mode;
 	if (!pending)
 		return;
 	pending->file = *info;
-	err = inodes_child(pending->mount->inodes, parent, name, &type, &pending->path);
-	if (!err && type == INODE_DATA)
-		err = -EEXIST; /* ".data" always is there */
-	if (!err)
+	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
+	if (err == -ENOENT)
+		err = -EPERM; /* the name is ours */
+	if (!err && pending->inode.type == INODE_DATA)
+		err = cache_read(pending->mount->cache, pending->path, create_read, pending);
+	else if (!err)
 		err = cache_create(pending->mount->cache, pending->path, NULL, created, pending);
 	if (err)
 		pending_fail(pending, err);
