@@ -32,7 +32,7 @@ void listing_put(struct listing *listing);
 /* One answer about a znode. Who is given one by a callback borrows it. */
 struct node_info {
 	struct node_stat stat;
-	int64_t changed;    /* ms: mtime, for a parent the newest change seen among its children if that is later */
+	int64_t changed;    /* ms: mtime, for a parent when a child's birth or death was last seen, if that is later */
 	struct bytes *data; /* NULL where it was not asked for or cannot be read */
 	struct listing *children; /* NULL where not asked for */
 	int data_error;		  /* 0, or -errno why data cannot be read though the znode is there (-EACCES) */

@@ -25,6 +25,7 @@ enum {
 	WINDOW_BYTES = 8 << 20,	       /* expected of all answers under way */
 	FIRST_GUESS = 64 << 10,	       /* expected of an answer before any was seen */
 	REQUEST_FRAME_MAX = 512 << 10, /* bytes; well under jute.maxbuffer (1 MiB - 1) */
+	MOMENT = 100,		       /* ms: see struct stream_config, timeout */
 	RETRY_FIRST = 20,	       /* ms to the next attempt to connect, doubled up to RETRY_MAX */
 	RETRY_MAX = 1000,
 	MARSHALLING_ERROR = -5, /* KeeperException.Code, what a server may say to a request that it does not know; */
@@ -43,7 +44,7 @@ struct request {
 	enum wire_op op;
 	int32_t xid;
 	bool in_batch;	       /* sent as a part of a multiRead */
-	int64_t deadline;      /* ms */
+	int64_t asked_at;      /* ms */
 	stream_reply_cb *done; /* NULL: nobody waits (any more) */
 	void *arg;
 	char path[]; /* with the chroot */
@@ -75,9 +76,11 @@ struct stream {
 	struct wire_session session;
 	int64_t last_zxid; /* the newest ever shown to anyone */
 	int64_t retry_at, retry_delay, heard_at, sent_at;
+	int64_t silent_since;				 /* INT64_MAX: the server answers */
 	uint32_t pings_sent, pings_answered, fence_ping; /* fence_ping: the count at which the fences' was sent */
 	int32_t xid;
-	bool is_announced; /* the handlers know of this connection */
+	bool is_announced;   /* the handlers know of this connection */
+	bool has_complained; /* the log knows of the outage */
 	bool can_multi_read;
 	bool refuses_watch;	 /* this server ends the connection on addWatch */
 	bool refuses_multi_read; /* this server does not know it */
@@ -123,7 +126,7 @@ static struct request *request_new(struct stream *stream, enum wire_op op, const
 
 	if (!request)
 		return NULL;
-	*request = (struct request){ .op = op, .deadline = now_ms() + stream->timeout };
+	*request = (struct request){ .op = op, .asked_at = now_ms() };
 	memcpy(request->path, stream->chroot, stream->chroot_size);
 	memcpy(request->path + stream->chroot_size, path, path_size);
 	request->path[stream->chroot_size + path_size] = '\0';
@@ -223,6 +226,22 @@ static void requeue_sent(struct stream *stream)
 	stream->sent_count = 0;
 }
 
+static void note_silence(struct stream *stream, int64_t since)
+{
+	if (stream->silent_since == INT64_MAX)
+		stream->silent_since = since;
+}
+
+/* When the request has waited long enough. */
+static int64_t deadline_of(const struct stream *stream, const struct request *request)
+{
+	int64_t deadline = request->asked_at + stream->timeout;
+
+	if (stream->silent_since != INT64_MAX && stream->silent_since + stream->timeout < deadline)
+		deadline = stream->silent_since + stream->timeout;
+	return deadline > request->asked_at + MOMENT ? deadline : request->asked_at + MOMENT;
+}
+
 /* error: -errno, or 0 when it is we who leave this server. */
 static void disconnect(struct stream *stream, int error)
 {
@@ -232,13 +251,15 @@ static void disconnect(struct stream *stream, int error)
 		log_info("reading from another server now: the session has moved");
 	else if (was_announced)
 		log_warning("lost the connection for reads: %s", strerror(-error));
-	else
-		log_debug("cannot connect for reads: %s", strerror(-error));
+	else if (!stream->has_complained) /* once an outage: the attempts go on */
+		log_warning("cannot connect for reads: %s", strerror(-error));
+	stream->has_complained = error != 0;
 	link_close(&stream->link);
 	requeue_sent(stream);
 	fences_broken(&stream->fences);
 	stream->state = STATE_IDLE;
 	stream->is_announced = false;
+	note_silence(stream, stream->heard_at);
 	stream->can_multi_read = false;
 	stream->retry_delay = was_announced ? RETRY_FIRST : stream->retry_delay * 2;
 	if (stream->retry_delay > RETRY_MAX)
@@ -251,6 +272,10 @@ static void disconnect(struct stream *stream, int error)
 static void announce(struct stream *stream, bool watching)
 {
 	stream->is_announced = true;
+	stream->silent_since = INT64_MAX;
+	if (stream->has_complained)
+		log_info("connected for reads again");
+	stream->has_complained = false;
 	stream->can_multi_read = watching && !stream->refuses_multi_read; /* came with the same release */
 	stream->handlers.epoch(watching, stream->handlers.arg);
 }
@@ -264,7 +289,7 @@ static void connect_now(struct stream *stream)
 		return;
 	}
 	stream->state = STATE_CONNECTING;
-	stream->heard_at = stream->sent_at = now_ms();
+	stream->heard_at = stream->sent_at = now_ms(); /* silent_since remembers what it was */
 	stream->pings_sent = stream->pings_answered = stream->fence_ping = 0;
 	stream->session.timeout = stream->session_timeout;
 	wire_put_connect(&stream->link.out, &stream->session, stream->last_zxid);
@@ -278,7 +303,6 @@ static bool put_own_request(struct stream *stream, enum wire_op op)
 	if (!request)
 		return false;
 	request->xid = ++stream->xid;
-	request->deadline = INT64_MAX;
 	DL_APPEND(stream->sent, request);
 	if (op == WIRE_ADD_WATCH)
 		wire_put_add_watch(&stream->link.out, request->xid, request->path);
@@ -476,6 +500,8 @@ static int receive(struct stream *stream)
 	if (err)
 		return err;
 	stream->heard_at = now_ms();
+	if (stream->is_announced)
+		stream->silent_since = INT64_MAX;
 	while ((got = link_next_frame(&stream->link, &frame)) > 0) {
 		err = handle_frame(stream, &frame);
 		if (err)
@@ -620,7 +646,7 @@ static void expire(struct stream *stream, int64_t now)
 	const struct stream_reply late = { .error = -ETIMEDOUT };
 	struct request *request;
 
-	while (stream->queue && stream->queue->deadline <= now) {
+	while (stream->queue && deadline_of(stream, stream->queue) <= now) {
 		request = stream->queue;
 		DL_DELETE(stream->queue, request);
 		answer(request, &late);
@@ -628,11 +654,13 @@ static void expire(struct stream *stream, int64_t now)
 	DL_FOREACH (stream->sent, request) {
 		stream_reply_cb *done = request->done;
 
-		if (done && request->deadline > now)
+		if (done && deadline_of(stream, request) > now)
 			break;
 		request->done = NULL;
-		if (done)
+		if (done) {
+			note_silence(stream, request->asked_at);
 			done(&late, request->arg);
+		}
 	}
 	fences_expire(&stream->fences, now, -ETIMEDOUT);
 }
@@ -642,12 +670,12 @@ static int64_t earliest_deadline(const struct stream *stream)
 	int64_t earliest = fences_deadline(&stream->fences);
 	const struct request *request;
 
-	if (stream->queue && stream->queue->deadline < earliest)
-		earliest = stream->queue->deadline;
+	if (stream->queue && deadline_of(stream, stream->queue) < earliest)
+		earliest = deadline_of(stream, stream->queue);
 	DL_FOREACH (stream->sent, request) {
 		if (request->done) {
-			if (request->deadline < earliest)
-				earliest = request->deadline;
+			if (deadline_of(stream, request) < earliest)
+				earliest = deadline_of(stream, request);
 			break;
 		}
 	}
@@ -762,6 +790,7 @@ struct stream *stream_new(const struct stream_config *config)
 	stream->timeout = config->timeout;
 	stream->handlers = config->handlers;
 	stream->answer_size = FIRST_GUESS;
+	stream->silent_since = INT64_MAX;
 	stream->retry_delay = RETRY_FIRST;
 	stream->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&stream->lock, NULL);

@@ -56,7 +56,9 @@ struct stream_config {
 	const char *chroot;		       /* "" or "/app"; copied */
 	const struct credentials *credentials; /* borrowed until stream_free */
 	int session_timeout;		       /* ms, asked of the server */
-	int timeout;			       /* ms that a request waits for its answer */
+	/* ms that a request waits for its answer. Once the server has been silent for so long, new ones wait only for a moment:
+	 * whoever makes several in a row must not wait as many times. */
+	int timeout;
 	struct stream_handlers handlers;
 };
 

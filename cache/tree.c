@@ -334,15 +334,6 @@ static void take_children_locked(struct tree *tree, struct node *node, struct li
 	node->listed = now;
 }
 
-/* A child's birth is a change of its parent, and it may be the newest we know of. */
-static void note_birth_locked(struct tree *tree, const struct node *child)
-{
-	struct node *parent = parent_locked(tree, child->path);
-
-	if (parent && child->stat.ctime > parent->changed)
-		parent->changed = child->stat.ctime;
-}
-
 /* Gives the error for the waiters, or 1: *read must be sent first. */
 static int take_reply_locked(struct tree *tree, struct node *node, enum tree_query query, enum stream_read *read,
 	const struct stream_reply *reply, int64_t now)
@@ -362,11 +353,9 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 	if (*read == STREAM_EXISTS && (node->parts & PART_SECRET) && !node->data) {
 		take_stat_locked(tree, node, &reply->stat, now);
 		node->parts |= PART_SECRET;
-		note_birth_locked(tree, node);
 		return 0;
 	}
 	take_stat_locked(tree, node, &reply->stat, now);
-	note_birth_locked(tree, node);
 	if (*read == STREAM_GET && !take_data_locked(tree, node, reply))
 		return -ENOMEM;
 	if (query == TREE_CHILDREN)

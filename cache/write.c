@@ -13,12 +13,12 @@
 
 /* Under jute.maxbuffer's default (1 MiB - 1), with room for the records around names and contents. A larger packet makes the
  * server drop the connection and fail every request in flight. */
-enum { PACKET_MAX = 0xfffff - 4096, STEP_OVERHEAD = 128 };
+enum { PACKET_MAX = 0xfffff - 4096, STEP_OVERHEAD = 128, MOMENT = 100 /* ms */ };
 
 struct change {
 	struct change *prev, *next;
 	struct writer *writer;
-	int64_t deadline; /* ms, to be sent */
+	int64_t asked_at; /* ms */
 	int count;
 	struct write_step steps[WRITE_STEPS_MAX]; /* whole paths and data are our own */
 	struct Stat stats[WRITE_STEPS_MAX];
@@ -35,6 +35,7 @@ struct writer {
 	pthread_mutex_t lock;	/* a leaf, over the members below */
 	struct change *waiting; /* for a connection */
 	struct change *sent;
+	int64_t lost_at; /* ms: since when there is no connection; INT64_MAX: there is */
 	bool is_closed;
 };
 
@@ -58,6 +59,7 @@ struct writer *writer_new(const struct writer_config *config)
 		return NULL;
 	}
 	writer->timeout = config->timeout;
+	writer->lost_at = INT64_MAX;
 	pthread_mutex_init(&writer->lock, NULL);
 	return writer;
 }
@@ -226,15 +228,18 @@ static bool send_change(struct writer *writer, struct change *change)
 /* Sends, or lets it wait for a connection. The change is in no list. */
 static void send_or_wait(struct writer *writer, struct change *change)
 {
-	bool is_closed;
+	int err = 0;
 
 	pthread_mutex_lock(&writer->lock);
-	is_closed = writer->is_closed;
-	if (!is_closed)
+	if (writer->is_closed)
+		err = -EIO;
+	else if (writer->sent && writer->sent->asked_at + writer->timeout < change->asked_at)
+		err = -ETIMEDOUT; /* answers come in order, and the oldest is overdue: who waits several times must not */
+	else
 		DL_APPEND(writer->sent, change);
 	pthread_mutex_unlock(&writer->lock);
-	if (is_closed) {
-		end_with_error(change, -EIO, false);
+	if (err) {
+		end_with_error(change, err, false);
 		return;
 	}
 	if (send_change(writer, change))
@@ -269,7 +274,7 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 	if (!change)
 		return -ENOMEM;
 	change->writer = writer;
-	change->deadline = now_ms() + writer->timeout;
+	change->asked_at = now_ms();
 	change->done = done;
 	change->arg = arg;
 	for (int i = 0; i < count; i++) {
@@ -298,6 +303,7 @@ void writer_connected(struct writer *writer)
 	struct change *waiting, *change, *next;
 
 	pthread_mutex_lock(&writer->lock);
+	writer->lost_at = INT64_MAX;
 	waiting = writer->waiting;
 	writer->waiting = NULL;
 	pthread_mutex_unlock(&writer->lock);
@@ -307,6 +313,15 @@ void writer_connected(struct writer *writer)
 	}
 }
 
+static bool is_late_locked(const struct writer *writer, const struct change *change, int64_t now)
+{
+	int64_t deadline = change->asked_at + writer->timeout;
+
+	if (writer->lost_at + writer->timeout < deadline)
+		deadline = writer->lost_at + writer->timeout;
+	return now >= deadline && now >= change->asked_at + MOMENT;
+}
+
 void writer_waiting(struct writer *writer)
 {
 	int64_t now = now_ms();
@@ -314,8 +329,10 @@ void writer_waiting(struct writer *writer)
 
 	do {
 		pthread_mutex_lock(&writer->lock);
+		if (writer->lost_at == INT64_MAX)
+			writer->lost_at = now;
 		late = writer->waiting;
-		if (late && late->deadline <= now)
+		if (late && is_late_locked(writer, late, now))
 			DL_DELETE(writer->waiting, late);
 		else
 			late = NULL;

@@ -36,7 +36,7 @@ struct writer;
 
 struct writer_config {
 	const char *chroot; /* "" or "/app"; copied */
-	int timeout;	    /* ms */
+	int timeout;	    /* ms; once there has been no server for so long, changes wait for it only for a moment */
 };
 
 /* NULL: no memory. The session must be given by writer_attach before the first change. */

@@ -13,19 +13,6 @@
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
 
-enum { MAX_BACKGROUND = 1024 };
-
-/* No reply. */
-void op_init(void *userdata, struct fuse_conn_info *connection)
-{
-	(void)userdata;
-	connection->want |= connection->capable &
-		(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
-	connection->max_background = MAX_BACKGROUND;
-	connection->congestion_threshold = MAX_BACKGROUND;
-}
-
 /* --- lookup, forget --- */
 
 /* Answers with the entry of a znode at pending->path, of the type in pending->inode.type. */
@@ -63,8 +50,8 @@ static bool has_data(struct pending *pending, const struct node_info *info)
 	struct node_stat last;
 
 	return info->stat.data_length > 0 ||
-	       files_last_stat(mount->files,
-		       inodes_number(mount->inodes, INODE_DATA, pending->path, &info->stat), &last);
+		files_last_stat(mount->files, inodes_number(mount->inodes, INODE_DATA, pending->path, &info->stat),
+			&last);
 }
 
 static void lookup_read(int error, const struct node_info *info, void *arg)
@@ -88,7 +75,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!pending)
 		return;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
-	if (err == -EILSEQ)
+	if (err == -EILSEQ || err == -EPERM)
 		err = -ENOENT; /* there can be no such znode; who tries to make one is told why */
 	if (!err)
 		err = cache_read(pending->mount->cache, pending->path, lookup_read, pending);
@@ -437,7 +424,7 @@ static struct pending *start_making(fuse_req_t req, fuse_ino_t parent, const cha
 	if (!pending)
 		return NULL;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
-	if (err == -ENOENT || (!err && pending->inode.type == INODE_DATA))
+	if (!err && pending->inode.type == INODE_DATA)
 		err = -EPERM; /* the name is ours */
 	if (!err)
 		return pending;

@@ -162,8 +162,6 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	pending->file = *info;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
-	if (err == -ENOENT)
-		err = -EPERM; /* the name is ours */
 	if (!err && pending->inode.type == INODE_DATA)
 		err = cache_read(pending->mount->cache, pending->path, create_read, pending);
 	else if (!err)

@@ -35,6 +35,7 @@ struct inode {
 	fuse_ino_t number;
 	uint64_t lookups;
 	struct key key; /* its path is the place's */
+	bool is_dead;
 	bool is_hashed;
 };
 
@@ -201,6 +202,7 @@ int inodes_look(struct inodes *inodes, fuse_ino_t number, struct inode_view *vie
 		*view = (struct inode_view){ .number = number,
 			.type = inode->key.type,
 			.kind = inode->key.kind,
+			.is_dead = inode->is_dead,
 			.czxid = inode->key.czxid,
 			.path = strdup(inode->key.path) };
 		err = view->path ? 0 : -ENOMEM;
@@ -228,6 +230,17 @@ bool inode_is(const struct inode_view *view, const struct node_stat *stat)
 	return key.czxid == view->czxid && key.kind == view->kind;
 }
 
+/* What stood in this place before the one that lives is dead. */
+static void bury_locked(struct place *place, const struct inode *living)
+{
+	struct inode *inode;
+
+	DL_FOREACH (place->inodes, inode) {
+		if (!living || (inode->key.type == living->key.type && inode != living))
+			inode->is_dead = true;
+	}
+}
+
 fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat)
 {
 	const struct key key = key_of(type, path, stat);
@@ -238,10 +251,24 @@ fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char 
 	inode = find_key_locked(inodes, &key, &number);
 	if (!inode)
 		inode = add_locked(inodes, &key, number);
-	if (inode)
+	if (inode) {
 		inode->lookups++;
+		bury_locked(inode->place, inode);
+		inode->is_dead = false;
+	}
 	pthread_mutex_unlock(&inodes->lock);
 	return inode ? number : 0;
+}
+
+void inodes_died(struct inodes *inodes, const char *path)
+{
+	struct place *place;
+
+	pthread_mutex_lock(&inodes->lock);
+	HASH_FIND(hh, inodes->places, path, strlen(path), place);
+	if (place && !inode_path_is_root(path))
+		bury_locked(place, NULL);
+	pthread_mutex_unlock(&inodes->lock);
 }
 
 fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat)
@@ -339,10 +366,12 @@ int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, 
 	*type = INODE_NODE;
 	if (!err && (view.type != INODE_NODE || view.kind != KIND_DIRECTORY))
 		err = -ENOTDIR;
+	if (!err && view.is_dead)
+		err = -ENOENT;
 	if (!err)
 		err = name_parse(name, inode_path_is_root(view.path), &class, &size);
 	if (!err && class == NAME_CONTROL)
-		err = -ENOENT;
+		err = -EPERM;
 	if (!err && class == NAME_DATA) {
 		*type = INODE_DATA;
 		*path = view.path;

@@ -26,6 +26,7 @@ struct inode_view {
 	fuse_ino_t number;
 	enum inode_type type;
 	enum kind kind; /* KIND_FILE for INODE_DATA */
+	bool is_dead;
 	int64_t czxid;
 	char *path; /* the znode's; owned by the view */
 };
@@ -52,6 +53,9 @@ fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char 
 /* The number that inodes_enter would give, without counting. */
 fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat);
 
+/* The znode at this path has been removed: its inodes are dead. (They also are when another is entered in their place.) */
+void inodes_died(struct inodes *inodes, const char *path);
+
 /* The kernel forgets count lookups. */
 void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count);
 
@@ -69,7 +73,7 @@ ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **lis
 ssize_t inodes_paths(struct inodes *inodes, char ***list);
 
 /* The znode's path for name in the directory, and what it is: *type INODE_DATA for ".data", when *path is the directory's own.
- * 0; -ESTALE, -ENOTDIR, -ENOMEM; of the name -EILSEQ, -ENAMETOOLONG, -EINVAL (see names.h), -ENOENT for what is reserved. *path
+ * 0; -ESTALE, -ENOENT (the directory is dead), -ENOTDIR, -ENOMEM; of the name -EILSEQ, -ENAMETOOLONG, -EINVAL (see names.h), -EPERM for what is ours. *path
  * is the caller's. */
 int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path);
 

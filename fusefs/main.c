@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cache/util/log.h"
+#include "fusefs/connection.h"
 #include "fusefs/files.h"
 #include "fusefs/inode.h"
 #include "fusefs/mount.h"
@@ -173,7 +174,9 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 		(void)fprintf(stderr, "zkfs: cannot mount at '%s'\n", mount->options->mountpoint);
 		return mount->options->failure_status;
 	}
-	err = notify_start(mount->notify, mount->session);
+	err = connection_allow_parallel(mount->session);
+	if (!err)
+		err = notify_start(mount->notify, mount->session);
 	if (!err) {
 		stopper->is_serving = true;
 		tell_ready(mount->options);

@@ -82,6 +82,8 @@ void notify_changed(enum cache_change change, const char *path, void *arg)
 	struct notify *notify = arg;
 	struct item *item = item_new(path);
 
+	if (change == CACHE_DELETED)
+		inodes_died(notify->inodes, path);
 	if (item)
 		item->change = change;
 	pthread_mutex_lock(&notify->lock);
@@ -141,6 +143,17 @@ static void expire_inode(struct notify *notify, fuse_ino_t number)
 	(void)fuse_lowlevel_notify_inval_inode(notify->session, number, 0, 0);
 }
 
+static void expire_inodes(struct notify *notify, const char *path)
+{
+	struct inode_at *list;
+	ssize_t count = inodes_at(notify->inodes, path, &list);
+
+	for (ssize_t i = 0; i < count; i++)
+		expire_inode(notify, list[i].number);
+	if (count > 0)
+		free(list);
+}
+
 static char *parent_path(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -176,13 +189,15 @@ static void tell_of(struct notify *notify, const char *path, bool is_gone)
 		free(list);
 }
 
+/* Names stay: whoever uses one has its inode's attributes checked first, and a name that is gone is looked up again then. To take
+ * them back would mean to wait for lookups, which without a server take long, and to let every other lookup wait behind. */
 static void tell_of_all(struct notify *notify)
 {
 	char **paths;
 	ssize_t count = inodes_paths(notify->inodes, &paths);
 
 	for (ssize_t i = 0; i < count; i++) {
-		tell_of(notify, paths[i], false);
+		expire_inodes(notify, paths[i]);
 		free(paths[i]);
 	}
 	if (count >= 0)

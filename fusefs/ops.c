@@ -2,6 +2,9 @@
 #include "fusefs/ops.h"
 
 const struct fuse_lowlevel_ops ops = {
+	/* connection.c */
+	.init = op_init,
+
 	/* attr.c */
 	.getattr = op_getattr,
 	.setattr = op_setattr,
@@ -9,7 +12,6 @@ const struct fuse_lowlevel_ops ops = {
 	.statfs = op_statfs,
 
 	/* dir.c */
-	.init = op_init,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,

@@ -23,8 +23,10 @@ void op_statfs(fuse_req_t req, fuse_ino_t number);
 double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
 	const struct node_stat *stat, int64_t changed, struct stat *attr);
 
-/* dir.c */
+/* connection.c */
 void op_init(void *userdata, struct fuse_conn_info *connection);
+
+/* dir.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t number, uint64_t count);
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);

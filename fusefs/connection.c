@@ -1,0 +1,50 @@
+#include "fusefs/connection.h"
+
+#include <linux/fuse.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "fusefs/ops.h"
+
+enum { MAX_BACKGROUND = 1024 };
+
+/* No reply. */
+void op_init(void *userdata, struct fuse_conn_info *connection)
+{
+	(void)userdata;
+	connection->want |= connection->capable &
+		(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	connection->want &= ~(unsigned)(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	connection->max_background = MAX_BACKGROUND;
+	connection->congestion_threshold = MAX_BACKGROUND;
+}
+
+static ssize_t read_request(int fd, void *to, size_t size, void *userdata)
+{
+	(void)userdata;
+	return read(fd, to, size);
+}
+
+/* The first thing that is ever written is the answer to FUSE_INIT, for the kernel sends nothing else before it has that. */
+static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdata)
+{
+	static _Atomic(bool) has_answered_init;
+
+	(void)userdata;
+	if (!atomic_exchange(&has_answered_init, true) && count == 2 &&
+		parts[1].iov_len == sizeof(struct fuse_init_out)) {
+		struct fuse_init_out *init = parts[1].iov_base;
+
+		init->flags |= FUSE_PARALLEL_DIROPS;
+	}
+	return writev(fd, parts, count);
+}
+
+int connection_allow_parallel(struct fuse_session *session)
+{
+	static const struct fuse_custom_io io = { .read = read_request, .writev = write_reply };
+
+	return fuse_session_custom_io(session, &io, fuse_session_fd(session));
+}
