@@ -74,18 +74,20 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 	}
 	files_told(pending->mount->files, inode->number, info);
 	keep = attr_fill(pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->changed, &attr);
+	if (pending->flag) /* a paged reader asks, before it reads: for it, the size is that of what is saved */
+		attr.st_size = info->stat.data_length;
 	pending_reply_attr(pending, &attr, keep);
 }
 
-/* Replies: attr, error. */
+/* Replies: attr, error. The kernel gives a file when it needs the size to read it or to seek from its end. */
 void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
 {
 	struct pending *pending = pending_start(req);
 	int err;
 
-	(void)file;
 	if (!pending)
 		return;
+	pending->flag = file && file_is_paged(file_of(file));
 	err = inodes_look(pending->mount->inodes, number, &pending->inode);
 	if (!err)
 		err = cache_read(pending->mount->cache, pending->inode.path, getattr_read, pending);

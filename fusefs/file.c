@@ -1,6 +1,7 @@
 /* Files from open to release: FUSE's requests onto files.h, which says what goes through the kernel's page cache. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +11,6 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
-
-static struct file *file_of(const struct fuse_file_info *info)
-{
-	return (struct file *)(uintptr_t)info->fh; /* NOLINT(performance-no-int-to-ptr): libfuse keeps it so */
-}
 
 static bool may_write(const struct fuse_file_info *info)
 {
@@ -38,11 +34,38 @@ static int check_readable(const struct fuse_file_info *info, const struct node_i
 	return node->data_error;
 }
 
+/* Puts the contents of a paged file into the page cache before the kernel asks, which saves it a READ. The page is not
+ * believed before the size is (fuse_notify_store), and whoever opens the file next puts it there anew or drops it. It waits
+ * for a read of the page that is on its way; there is none when nobody else has the file open, but for one that opens it now,
+ * so a few of our threads may be waiting and the others answer. */
+static bool store_page(struct pending *pending, struct file *file)
+{
+	enum { AT_ONCE = 2 };
+	static _Atomic(int) storing;
+	struct bytes *contents = NULL;
+	bool is_stored = false;
+
+	if (atomic_fetch_add(&storing, 1) < AT_ONCE && file_is_paged(file) && file_is_alone(file))
+		contents = file_contents(file);
+	if (contents && contents->size > 0) {
+		struct fuse_bufvec page = FUSE_BUFVEC_INIT(contents->size);
+
+		page.buf[0].mem = contents->data;
+		is_stored =
+			fuse_lowlevel_notify_store(pending->mount->session, pending->inode.number, 0, &page, 0) == 0;
+	}
+	atomic_fetch_sub(&storing, 1);
+	bytes_put(contents);
+	return is_stored;
+}
+
 /* The kernel knows by now whatever the cache knew when the file was opened. */
 static void open_told(void *arg)
 {
 	struct pending *pending = arg;
 	struct file *file = file_of(&pending->file);
+
+	pending->file.keep_cache = store_page(pending, file);
 
 	if (!pending_reply_open(pending))
 		file_put(file);

@@ -214,6 +214,20 @@ bool file_is_paged(const struct file *file)
 	return file->is_paged;
 }
 
+bool file_is_alone(const struct file *file)
+{
+	struct files *files = file->files;
+	const struct file *other;
+
+	pthread_mutex_lock(&files->lock);
+	DL_FOREACH (*bucket(files, file->inode.number), other) {
+		if (other != file && other->inode.number == file->inode.number)
+			break;
+	}
+	pthread_mutex_unlock(&files->lock);
+	return other == NULL;
+}
+
 const char *file_path(const struct file *file)
 {
 	return file->inode.path;

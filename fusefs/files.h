@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <fuse_lowlevel.h>
+
 #include "cache/cache.h"
 #include "fusefs/inode.h"
 
@@ -31,6 +33,12 @@ void files_free(struct files *files);
 /* Opens what inode shows: info is its znode's. The file is held once; file_put gives it back. NULL: no memory. */
 struct file *file_open(struct files *files, const struct inode_view *inode, const struct node_info *info, int flags);
 
+/* The open file that file_open's caller put into libfuse's info->fh. */
+static inline struct file *file_of(const struct fuse_file_info *info)
+{
+	return (struct file *)(uintptr_t)info->fh; /* NOLINT(performance-no-int-to-ptr): libfuse keeps it so */
+}
+
 /* Holds it once more. */
 void file_get(struct file *file);
 
@@ -39,6 +47,9 @@ void file_put(struct file *file);
 
 /* Whether the kernel may keep its contents in the page cache. */
 bool file_is_paged(const struct file *file);
+
+/* Whether nobody else on this mount has the inode open. */
+bool file_is_alone(const struct file *file);
 
 /* The path of the znode; valid while the file is held. */
 const char *file_path(const struct file *file);
