@@ -181,6 +181,13 @@ class Mount:
         if not self.pid:
             fail(f"zkfs succeeded, but no daemon serves '{self.path}'")
 
+    def settle(self):
+        """Waits until the mount has seen all that others have done so far, for our own change comes after it,
+        and has told the kernel, for that is what opening a directory waits for."""
+        os.mkdir(f'{self.path}/.settle')
+        os.rmdir(f'{self.path}/.settle')
+        os.listdir(self.path)
+
     def unmount(self):
         """Waits until the daemon has exited; fails if it died or a sanitizer reported."""
         alive = is_running(self.pid)

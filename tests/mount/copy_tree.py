@@ -1,0 +1,40 @@
+"""A tree copied out and back by cp is equal: data of every znode, directories' own included."""
+import subprocess
+
+from sample import *
+from zktest import *
+
+
+def run(*command):
+    if subprocess.run(command, check=False).returncode:
+        fail(f'{command[0]} failed')
+
+
+def listing(top):
+    found = subprocess.run(['find', f'{mnt.path}{top}', '-mindepth', '1', '-printf', '%y %P %s\n'], check=True,
+                           stdout=subprocess.PIPE).stdout
+    return sorted(found.splitlines())
+
+
+def compare(top, how):
+    tree = snapshot(zk, top)
+    for path in sorted(set(expected) | set(tree)):
+        if expected.get(path) != tree.get(path):
+            fail(f'{how}: {path!r} holds {str(tree.get(path))[:50]}, not {str(expected.get(path))[:50]}')
+    expect_eq(listing(top), listing('/sample'), f'{how}: kinds and sizes')
+
+
+with mount() as mnt, client() as zk:
+    make_sample(zk, '/sample', longest=255)     # what a local filesystem can hold
+    mnt.settle()
+    expected = snapshot(zk, '/sample')
+    run('cp', '-r', f'{mnt.path}/sample', f'{SCRATCH}/out')
+    run('cp', '-r', f'{SCRATCH}/out', f'{mnt.path}/copied')
+    compare('/copied', 'cp -r')
+
+    for name in AWKWARD_NAMES:
+        zk.ensure_path(f'/sample/{name}/{name}')
+    mnt.settle()
+    expected = snapshot(zk, '/sample')
+    run('cp', '-r', f'{mnt.path}/sample', f'{mnt.path}/again')
+    compare('/again', 'cp -r within the mount')

@@ -1,0 +1,546 @@
+#include "fusefs/inode.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/unit.h"
+
+static struct inodes *inodes;
+
+static const struct node_stat file_stat = { .czxid = 10, .mzxid = 20, .version = 1, .data_length = 5 };
+static const struct node_stat directory_stat = { .czxid = 10, .mzxid = 20, .cversion = 1 };
+
+static void setup(void)
+{
+	inodes = inodes_new();
+}
+
+static void teardown(void)
+{
+	inodes_free(inodes);
+}
+
+static fuse_ino_t enter(const char *path, const struct node_stat *stat)
+{
+	fuse_ino_t number = inodes_enter(inodes, INODE_NODE, path, stat);
+
+	ck_assert_uint_ne(number, 0);
+	return number;
+}
+
+static void check_known(fuse_ino_t number, const char *path, enum inode_type type, enum kind kind)
+{
+	struct inode_view view;
+
+	ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
+	ck_assert_uint_eq(view.number, number);
+	ck_assert_str_eq(view.path, path);
+	ck_assert_int_eq(view.type, type);
+	ck_assert_int_eq(view.kind, kind);
+	inode_view_release(&view);
+	ck_assert_ptr_null(view.path);
+}
+
+static void check_forgotten(fuse_ino_t number)
+{
+	struct inode_view view;
+
+	ck_assert_int_eq(inodes_look(inodes, number, &view), -ESTALE);
+	inode_view_release(&view);
+}
+
+START_TEST(root_is_always_there)
+{
+	static const struct node_stat any = { .czxid = 99, .data_length = 7, .version = 3 };
+
+	check_known(FUSE_ROOT_ID, "/", INODE_NODE, KIND_DIRECTORY);
+	ck_assert_uint_eq(enter("/", &any), FUSE_ROOT_ID);
+	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/", &file_stat), FUSE_ROOT_ID);
+	inodes_forget(inodes, FUSE_ROOT_ID, 1000);
+	check_known(FUSE_ROOT_ID, "/", INODE_NODE, KIND_DIRECTORY);
+	ck_assert(inode_path_is_root("/"));
+	ck_assert(!inode_path_is_root("/a"));
+	ck_assert(!inode_path_is_root(""));
+}
+END_TEST
+
+START_TEST(lookups_are_counted)
+{
+	fuse_ino_t number = enter("/a", &file_stat);
+
+	ck_assert_uint_eq(enter("/a", &file_stat), number);
+	ck_assert_uint_eq(enter("/a", &file_stat), number);
+	inodes_forget(inodes, number, 2);
+	check_known(number, "/a", INODE_NODE, KIND_FILE);
+	inodes_forget(inodes, number, 1);
+	check_forgotten(number);
+	inodes_forget(inodes, number, 1);
+	ck_assert_uint_eq(enter("/a", &file_stat), number);
+	inodes_forget(inodes, number, 5);
+	check_forgotten(number);
+}
+END_TEST
+
+START_TEST(number_is_known_before_and_counts_nothing)
+{
+	fuse_ino_t number = inodes_number(inodes, INODE_NODE, "/a", &file_stat);
+
+	check_forgotten(number);
+	ck_assert_uint_eq(enter("/a", &file_stat), number);
+	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/a", &file_stat), number);
+	inodes_forget(inodes, number, 1);
+	check_forgotten(number);
+}
+END_TEST
+
+START_TEST(number_is_the_same_on_every_mount)
+{
+	struct inodes *other = inodes_new();
+	fuse_ino_t number = enter("/a/b", &file_stat);
+
+	(void)inodes_enter(other, INODE_NODE, "/other", &file_stat);
+	ck_assert_uint_eq(inodes_enter(other, INODE_NODE, "/a/b", &file_stat), number);
+	inodes_free(other);
+}
+END_TEST
+
+START_TEST(what_is_written_stays_the_same_inode)
+{
+	struct node_stat stat = file_stat;
+	fuse_ino_t number = enter("/a", &stat);
+
+	stat.mzxid = stat.pzxid = 99;
+	stat.version = 77;
+	stat.data_length = 0;
+	ck_assert_uint_eq(enter("/a", &stat), number);
+}
+END_TEST
+
+START_TEST(what_is_made_anew_is_another_inode)
+{
+	struct node_stat stat = file_stat;
+	fuse_ino_t old = enter("/a", &stat);
+	fuse_ino_t new;
+
+	stat.czxid++;
+	new = enter("/a", &stat);
+	ck_assert_uint_ne(new, old);
+	check_known(old, "/a", INODE_NODE, KIND_FILE);
+	check_known(new, "/a", INODE_NODE, KIND_FILE);
+}
+END_TEST
+
+START_TEST(what_changes_its_kind_is_another_inode)
+{
+	fuse_ino_t file = enter("/a", &file_stat);
+	fuse_ino_t directory = enter("/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+
+	ck_assert_uint_ne(file, directory);
+	ck_assert_uint_ne(file, data);
+	ck_assert_uint_ne(directory, data);
+	check_known(file, "/a", INODE_NODE, KIND_FILE);
+	check_known(directory, "/a", INODE_NODE, KIND_DIRECTORY);
+	check_known(data, "/a", INODE_DATA, KIND_FILE);
+}
+END_TEST
+
+START_TEST(view_knows_whether_it_still_is)
+{
+	struct inode_view view;
+	struct node_stat stat = file_stat;
+
+	ck_assert_int_eq(inodes_look(inodes, enter("/a", &stat), &view), 0);
+	stat.mzxid++;
+	ck_assert(inode_is(&view, &stat));
+	stat.czxid++;
+	ck_assert(!inode_is(&view, &stat));
+	ck_assert(!inode_is(&view, &directory_stat));
+	inode_view_release(&view);
+
+	ck_assert_int_eq(inodes_look(inodes, inodes_enter(inodes, INODE_DATA, "/a", &directory_stat), &view), 0);
+	ck_assert(inode_is(&view, &file_stat));
+	ck_assert(!inode_is(&view, &stat));
+	inode_view_release(&view);
+
+	ck_assert_int_eq(inodes_look(inodes, FUSE_ROOT_ID, &view), 0);
+	ck_assert(inode_is(&view, &stat));
+	ck_assert(inode_is(&view, &directory_stat));
+	inode_view_release(&view);
+}
+END_TEST
+
+static int compare(const void *a, const void *b)
+{
+	fuse_ino_t first = *(const fuse_ino_t *)a, second = *(const fuse_ino_t *)b;
+
+	return first < second ? -1 : first > second;
+}
+
+START_TEST(numbers_are_unique)
+{
+	enum { PATHS = 2000, BIRTHS = 5, KINDS = 3, ALL = PATHS * BIRTHS * KINDS };
+	static fuse_ino_t numbers[ALL];
+	size_t count = 0;
+
+	for (int path = 0; path < PATHS; path++) {
+		for (int birth = 0; birth < BIRTHS; birth++) {
+			struct node_stat file = file_stat, directory = directory_stat;
+			char name[32];
+
+			(void)snprintf(name, sizeof(name), "/a/%d", path);
+			file.czxid = directory.czxid = birth;
+			numbers[count++] = inodes_enter(inodes, INODE_NODE, name, &file);
+			numbers[count++] = inodes_enter(inodes, INODE_NODE, name, &directory);
+			numbers[count++] = inodes_enter(inodes, INODE_DATA, name, &directory);
+		}
+	}
+	qsort(numbers, ALL, sizeof(*numbers), compare);
+	ck_assert_uint_gt(numbers[0], FUSE_ROOT_ID);
+	for (size_t i = 1; i < ALL; i++) {
+		if (numbers[i] == numbers[i - 1])
+			ck_abort_msg("twice %lu", numbers[i]);
+	}
+}
+END_TEST
+
+/* --- Two with the same hash --- */
+
+static uint64_t fnv(const char *path)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (const char *c = path; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+	return hash;
+}
+
+/* The birth that gives another path the number of file_stat's at path, because the hash can be undone: see inode.c. */
+static struct node_stat collide(const char *path, const char *other)
+{
+	const uint64_t factor = 0x9e3779b97f4a7c15u;
+	struct node_stat stat = file_stat;
+	uint64_t inverse = 1;
+
+	for (int i = 0; i < 6; i++) /* Newton: each step doubles the digits that are right */
+		inverse *= 2 - factor * inverse;
+	stat.czxid = (int64_t)((fnv(path) ^ fnv(other) ^ ((uint64_t)file_stat.czxid * factor)) * inverse);
+	return stat;
+}
+
+START_TEST(later_of_two_takes_the_next_free_number)
+{
+	const struct node_stat other = collide("/a", "/b");
+	fuse_ino_t first = enter("/a", &file_stat);
+
+	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/b", &other), first + 1);
+	ck_assert_uint_eq(enter("/b", &other), first + 1);
+	ck_assert_uint_eq(enter("/b", &other), first + 1);
+	ck_assert_uint_eq(enter("/a", &file_stat), first);
+	check_known(first, "/a", INODE_NODE, KIND_FILE);
+	check_known(first + 1, "/b", INODE_NODE, KIND_FILE);
+}
+END_TEST
+
+/* --- By path --- */
+
+static bool has(const struct inode_at *list, ssize_t count, fuse_ino_t number, enum inode_type type, enum kind kind)
+{
+	for (ssize_t i = 0; i < count; i++) {
+		if (list[i].number == number)
+			return list[i].type == type && list[i].kind == kind;
+	}
+	return false;
+}
+
+START_TEST(all_inodes_of_a_path_are_found)
+{
+	fuse_ino_t file = enter("/a", &file_stat);
+	fuse_ino_t directory = enter("/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	struct inode_at *list;
+
+	(void)enter("/ab", &file_stat);
+	ck_assert_int_eq(inodes_at(inodes, "/a", &list), 3);
+	ck_assert(has(list, 3, file, INODE_NODE, KIND_FILE));
+	ck_assert(has(list, 3, directory, INODE_NODE, KIND_DIRECTORY));
+	ck_assert(has(list, 3, data, INODE_DATA, KIND_FILE));
+	free(list);
+	inodes_forget(inodes, file, 1);
+	inodes_forget(inodes, data, 1);
+	ck_assert_int_eq(inodes_at(inodes, "/a", &list), 1);
+	ck_assert(has(list, 1, directory, INODE_NODE, KIND_DIRECTORY));
+	free(list);
+	inodes_forget(inodes, directory, 1);
+	ck_assert_int_eq(inodes_at(inodes, "/a", &list), 0);
+	free(list);
+	ck_assert_int_eq(inodes_at(inodes, "/", &list), 1);
+	free(list);
+}
+END_TEST
+
+static int count_path(char **list, ssize_t count, const char *path)
+{
+	int found = 0;
+
+	for (ssize_t i = 0; i < count; i++)
+		found += strcmp(list[i], path) == 0;
+	return found;
+}
+
+static void free_paths(char **list, ssize_t count)
+{
+	for (ssize_t i = 0; i < count; i++)
+		free(list[i]);
+	free(list);
+}
+
+START_TEST(every_path_is_listed_once)
+{
+	fuse_ino_t b = enter("/b", &file_stat);
+	char **list;
+	ssize_t count;
+
+	(void)enter("/a", &file_stat);
+	(void)enter("/a", &directory_stat);
+	count = inodes_paths(inodes, &list);
+	ck_assert_int_eq(count, 3);
+	ck_assert_int_eq(count_path(list, count, "/"), 1);
+	ck_assert_int_eq(count_path(list, count, "/a"), 1);
+	ck_assert_int_eq(count_path(list, count, "/b"), 1);
+	free_paths(list, count);
+	inodes_forget(inodes, b, 1);
+	count = inodes_paths(inodes, &list);
+	ck_assert_int_eq(count, 2);
+	ck_assert_int_eq(count_path(list, count, "/b"), 0);
+	free_paths(list, count);
+}
+END_TEST
+
+/* --- Children --- */
+
+static void check_child(fuse_ino_t directory, const char *name, enum inode_type type, const char *path)
+{
+	enum inode_type got;
+	char *child;
+
+	ck_assert_int_eq(inodes_child(inodes, directory, name, &got, &child), 0);
+	ck_assert_int_eq(got, type);
+	ck_assert_str_eq(child, path);
+	free(child);
+}
+
+static void check_no_child(fuse_ino_t directory, const char *name, int error)
+{
+	enum inode_type type;
+	char *child;
+
+	ck_assert_int_eq(inodes_child(inodes, directory, name, &type, &child), error);
+	ck_assert_ptr_null(child);
+}
+
+START_TEST(child_is_a_path)
+{
+	fuse_ino_t directory = enter("/a", &directory_stat);
+
+	check_child(FUSE_ROOT_ID, "a", INODE_NODE, "/a");
+	check_child(directory, "b", INODE_NODE, "/a/b");
+	check_child(directory, "\xc3\xa9 x", INODE_NODE, "/a/\xc3\xa9 x");
+}
+END_TEST
+
+START_TEST(child_names_are_unescaped)
+{
+	fuse_ino_t directory = enter("/a", &directory_stat);
+
+	check_child(directory, ".data", INODE_DATA, "/a");
+	check_child(FUSE_ROOT_ID, ".data", INODE_DATA, "/");
+	check_child(directory, ".data=", INODE_NODE, "/a/.data");
+	check_child(directory, ".data==", INODE_NODE, "/a/.data=");
+	check_child(directory, ".zkfs", INODE_NODE, "/a/.zkfs");
+	check_no_child(FUSE_ROOT_ID, ".zkfs", -EPERM);
+	check_child(FUSE_ROOT_ID, ".zkfs=", INODE_NODE, "/.zkfs");
+	check_child(FUSE_ROOT_ID, ".zkfs==", INODE_NODE, "/.zkfs=");
+}
+END_TEST
+
+START_TEST(child_is_refused)
+{
+	fuse_ino_t file = enter("/f", &file_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	char name[1026];
+
+	check_no_child(file, "x", -ENOTDIR);
+	check_no_child(data, "x", -ENOTDIR);
+	check_no_child(12345, "x", -ESTALE);
+	check_no_child(FUSE_ROOT_ID, "\x01", -EILSEQ);
+	check_no_child(FUSE_ROOT_ID, "..", -EINVAL);
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	check_no_child(FUSE_ROOT_ID, name, -ENAMETOOLONG);
+}
+END_TEST
+
+/* --- Death --- */
+
+static bool is_dead(fuse_ino_t number)
+{
+	struct inode_view view;
+
+	ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
+	inode_view_release(&view);
+	return view.is_dead;
+}
+
+START_TEST(removed_node_is_dead)
+{
+	fuse_ino_t directory = enter("/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	fuse_ino_t other = enter("/ab", &directory_stat);
+
+	ck_assert(!is_dead(directory));
+	inodes_died(inodes, "/a");
+	inodes_died(inodes, "/unknown");
+	inodes_died(inodes, "/");
+	ck_assert(is_dead(directory));
+	ck_assert(is_dead(data));
+	ck_assert(!is_dead(other));
+	ck_assert(!is_dead(FUSE_ROOT_ID));
+	check_no_child(directory, "x", -ENOENT);
+	check_child(other, "x", INODE_NODE, "/ab/x");
+	ck_assert_uint_eq(enter("/a", &directory_stat), directory);
+	ck_assert(!is_dead(directory));
+}
+END_TEST
+
+START_TEST(who_takes_the_place_leaves_the_other_dead)
+{
+	struct node_stat anew = directory_stat;
+	fuse_ino_t file = enter("/a", &file_stat);
+	fuse_ino_t directory = enter("/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+
+	ck_assert(is_dead(file));
+	ck_assert(!is_dead(directory));
+	ck_assert(!is_dead(data));
+	anew.czxid++;
+	ck_assert(!is_dead(enter("/a", &anew)));
+	ck_assert(is_dead(directory));
+	(void)inodes_number(inodes, INODE_NODE, "/a", &file_stat);
+	ck_assert(is_dead(file));
+}
+END_TEST
+
+/* --- Memory, threads --- */
+
+START_TEST(lack_of_memory_leaves_nothing_behind)
+{
+	bool failed = true;
+
+	for (int number = 1; failed; number++) {
+		fuse_ino_t entered;
+		struct inode_at *list;
+
+		unit_fail_allocation(number);
+		entered = inodes_enter(inodes, INODE_NODE, "/a", &file_stat);
+		failed = unit_end_failure();
+		ck_assert(failed == (entered == 0));
+		ck_assert_int_eq(inodes_at(inodes, "/a", &list), failed ? 0 : 1);
+		free(list);
+	}
+}
+END_TEST
+
+START_TEST(lack_of_memory_is_told)
+{
+	struct inode_view view;
+	enum inode_type type;
+	struct inode_at *list = NULL;
+	char **paths = NULL;
+	char *path;
+	ssize_t at, all;
+	int look, child;
+
+	unit_fail_allocation(1);
+	look = inodes_look(inodes, FUSE_ROOT_ID, &view);
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(look, -ENOMEM);
+	unit_fail_allocation(1);
+	at = inodes_at(inodes, "/", &list);
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(at, -ENOMEM);
+	unit_fail_allocation(1);
+	all = inodes_paths(inodes, &paths);
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(all, -ENOMEM);
+	for (int number = 1; number <= 2; number++) {
+		unit_fail_allocation(number);
+		child = inodes_child(inodes, FUSE_ROOT_ID, "a", &type, &path);
+		ck_assert(unit_end_failure());
+		ck_assert_int_eq(child, -ENOMEM);
+		ck_assert_ptr_null(path);
+	}
+}
+END_TEST
+
+static void *enter_and_forget(void *arg)
+{
+	for (int i = 0; i < 2000; i++) {
+		char path[16];
+		fuse_ino_t number;
+
+		(void)snprintf(path, sizeof(path), "/%d", i % 7);
+		number = inodes_enter(inodes, INODE_NODE, path, i % 2 ? &file_stat : &directory_stat);
+		inodes_forget(inodes, number, 1);
+	}
+	return arg;
+}
+
+START_TEST(threads_enter_and_forget)
+{
+	pthread_t threads[4];
+	char **list;
+	ssize_t count;
+
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, enter_and_forget, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	count = inodes_paths(inodes, &list);
+	ck_assert_int_eq(count, 1);
+	free_paths(list, count);
+}
+END_TEST
+
+Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("inode");
+	TCase *tcase = tcase_create("inode");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, root_is_always_there);
+	tcase_add_test(tcase, lookups_are_counted);
+	tcase_add_test(tcase, number_is_known_before_and_counts_nothing);
+	tcase_add_test(tcase, number_is_the_same_on_every_mount);
+	tcase_add_test(tcase, what_is_written_stays_the_same_inode);
+	tcase_add_test(tcase, what_is_made_anew_is_another_inode);
+	tcase_add_test(tcase, what_changes_its_kind_is_another_inode);
+	tcase_add_test(tcase, view_knows_whether_it_still_is);
+	tcase_add_test(tcase, numbers_are_unique);
+	tcase_add_test(tcase, later_of_two_takes_the_next_free_number);
+	tcase_add_test(tcase, all_inodes_of_a_path_are_found);
+	tcase_add_test(tcase, every_path_is_listed_once);
+	tcase_add_test(tcase, child_is_a_path);
+	tcase_add_test(tcase, child_names_are_unescaped);
+	tcase_add_test(tcase, child_is_refused);
+	tcase_add_test(tcase, removed_node_is_dead);
+	tcase_add_test(tcase, who_takes_the_place_leaves_the_other_dead);
+	tcase_add_test(tcase, lack_of_memory_leaves_nothing_behind);
+	tcase_add_test(tcase, lack_of_memory_is_told);
+	tcase_add_test(tcase, threads_enter_and_forget);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
