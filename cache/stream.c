@@ -585,9 +585,13 @@ static void send_probes(struct stream *stream)
 /* Everything that may be sent now is put into link.out and sent as far as the socket takes it. */
 static int send_all(struct stream *stream, int64_t now)
 {
-	if (stream->state == STATE_READY) {
+	/* Until the server has answered addWatch nothing else is sent: one that refuses it closes the connection, and with requests
+	 * of ours unread that could lose the refusal (TCP's reset discards what was received). */
+	if (stream->is_announced) {
 		send_reads(stream);
 		send_probes(stream);
+	}
+	if (stream->state == STATE_READY) {
 		if (now >= stream->sent_at + stream->session.timeout / 3)
 			send_ping(stream);
 		if (stream->link.out.size > 0)
@@ -685,7 +689,7 @@ static int64_t earliest_deadline(const struct stream *stream)
 static int64_t next_ping_or_death(const struct stream *stream)
 {
 	int64_t ping = stream->sent_at + stream->session.timeout / 3;
-	int64_t death = stream->heard_at + stream->session.timeout * 2 / 3 + 1;
+	int64_t death = stream->heard_at + (int64_t)stream->session.timeout * 2 / 3 + 1;
 
 	return ping < death ? ping : death;
 }
@@ -699,7 +703,7 @@ static int sleep_time(const struct stream *stream, int64_t now)
 	if (stream->state == STATE_IDLE)
 		other = stream->server_size ? stream->retry_at : INT64_MAX;
 	else if (stream->state == STATE_CONNECTING)
-		other = stream->heard_at + stream->session_timeout * 2 / 3;
+		other = stream->heard_at + (int64_t)stream->session_timeout * 2 / 3;
 	else
 		other = next_ping_or_death(stream);
 	if (other < until)
@@ -714,7 +718,7 @@ static int sleep_time(const struct stream *stream, int64_t now)
 /* Whether the server has been silent for too long. It answers our pings, so silence is never normal. */
 static bool is_dead(const struct stream *stream, int64_t now)
 {
-	int timeout = stream->state == STATE_READY ? stream->session.timeout : stream->session_timeout;
+	int64_t timeout = stream->state == STATE_READY ? stream->session.timeout : stream->session_timeout;
 
 	return stream->state != STATE_IDLE && now > stream->heard_at + timeout * 2 / 3 + 1;
 }

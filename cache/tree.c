@@ -344,13 +344,13 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 		/* Who may not read the data may still see the Stat (exists needs no permission). */
 		drop_data(tree, node);
 		*read = STREAM_EXISTS;
-		node->parts &= (uint8_t)~PART_ABSENT;
-		node->parts |= PART_SECRET;
+		node->parts = PART_SECRET;
+		node->epoch = tree->epoch;
 		return 1;
 	}
 	if (reply->error)
 		return reply->error;
-	if (*read == STREAM_EXISTS && (node->parts & PART_SECRET) && !node->data) {
+	if (*read == STREAM_EXISTS && (node->parts & PART_SECRET) && node->epoch == tree->epoch && !node->data) {
 		take_stat_locked(tree, node, &reply->stat, now);
 		node->parts |= PART_SECRET;
 		return 0;

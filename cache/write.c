@@ -13,7 +13,7 @@
 
 /* Under jute.maxbuffer's default (1 MiB - 1), with room for the records around names and contents. A larger packet makes the
  * server drop the connection and fail every request in flight. */
-enum { PACKET_MAX = 0xfffff - 4096, STEP_OVERHEAD = 128, MOMENT = 100 /* ms */ };
+enum { PACKET_MAX = 0xfffff - 4096, STEP_OVERHEAD = 128 };
 
 struct change {
 	struct change *prev, *next;
@@ -35,7 +35,6 @@ struct writer {
 	pthread_mutex_t lock;	/* a leaf, over the members below */
 	struct change *waiting; /* for a connection */
 	struct change *sent;
-	int64_t lost_at; /* ms: since when there is no connection; INT64_MAX: there is */
 	bool is_closed;
 };
 
@@ -59,7 +58,6 @@ struct writer *writer_new(const struct writer_config *config)
 		return NULL;
 	}
 	writer->timeout = config->timeout;
-	writer->lost_at = INT64_MAX;
 	pthread_mutex_init(&writer->lock, NULL);
 	return writer;
 }
@@ -303,7 +301,6 @@ void writer_connected(struct writer *writer)
 	struct change *waiting, *change, *next;
 
 	pthread_mutex_lock(&writer->lock);
-	writer->lost_at = INT64_MAX;
 	waiting = writer->waiting;
 	writer->waiting = NULL;
 	pthread_mutex_unlock(&writer->lock);
@@ -313,15 +310,6 @@ void writer_connected(struct writer *writer)
 	}
 }
 
-static bool is_late_locked(const struct writer *writer, const struct change *change, int64_t now)
-{
-	int64_t deadline = change->asked_at + writer->timeout;
-
-	if (writer->lost_at + writer->timeout < deadline)
-		deadline = writer->lost_at + writer->timeout;
-	return now >= deadline && now >= change->asked_at + MOMENT;
-}
-
 void writer_waiting(struct writer *writer)
 {
 	int64_t now = now_ms();
@@ -329,10 +317,8 @@ void writer_waiting(struct writer *writer)
 
 	do {
 		pthread_mutex_lock(&writer->lock);
-		if (writer->lost_at == INT64_MAX)
-			writer->lost_at = now;
 		late = writer->waiting;
-		if (late && is_late_locked(writer, late, now))
+		if (late && late->asked_at + writer->timeout <= now)
 			DL_DELETE(writer->waiting, late);
 		else
 			late = NULL;

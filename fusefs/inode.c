@@ -230,14 +230,26 @@ bool inode_is(const struct inode_view *view, const struct node_stat *stat)
 	return key.czxid == view->czxid && key.kind == view->kind;
 }
 
-/* What stood in this place before the one that lives is dead. */
-static void bury_locked(struct place *place, const struct inode *living)
+static void bury_locked(struct place *place)
+{
+	struct inode *inode;
+
+	DL_FOREACH (place->inodes, inode)
+		inode->is_dead = true;
+}
+
+/* What stood in this place before the one that is entered is dead; unless somebody knows a younger one there already. */
+static void replace_locked(struct place *place, struct inode *entered)
 {
 	struct inode *inode;
 
 	DL_FOREACH (place->inodes, inode) {
-		if (!living || (inode->key.type == living->key.type && inode != living))
-			inode->is_dead = true;
+		if (inode->key.type == entered->key.type && inode->key.czxid > entered->key.czxid)
+			return;
+	}
+	DL_FOREACH (place->inodes, inode) {
+		if (inode->key.type == entered->key.type)
+			inode->is_dead = inode != entered;
 	}
 }
 
@@ -253,8 +265,7 @@ fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char 
 		inode = add_locked(inodes, &key, number);
 	if (inode) {
 		inode->lookups++;
-		bury_locked(inode->place, inode);
-		inode->is_dead = false;
+		replace_locked(inode->place, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return inode ? number : 0;
@@ -267,7 +278,7 @@ void inodes_died(struct inodes *inodes, const char *path)
 	pthread_mutex_lock(&inodes->lock);
 	HASH_FIND(hh, inodes->places, path, strlen(path), place);
 	if (place && !inode_path_is_root(path))
-		bury_locked(place, NULL);
+		bury_locked(place);
 	pthread_mutex_unlock(&inodes->lock);
 }
 

@@ -24,7 +24,7 @@ struct pendings {
 	struct pending *interrupted; /* and so here */
 	size_t count;		     /* of those that their completion has not ended */
 	uint64_t last_id;
-	bool is_idle; /* the thread waits for a first request */
+	bool is_idle; /* the thread must be told when there is something in waiting */
 	bool is_stopping;
 };
 
@@ -188,15 +188,14 @@ static void sleep_locked(struct pendings *pendings)
 		until = pendings->waiting->deadline;
 	if (pendings->interrupted && pendings->interrupted->deadline < until)
 		until = pendings->interrupted->deadline;
-	if (until == INT64_MAX) {
-		pendings->is_idle = true;
-		(void)pthread_cond_wait(&pendings->changed, &pendings->lock);
-		pendings->is_idle = false;
-		return;
-	}
+	pendings->is_idle = !pendings->waiting;
 	at.tv_sec = (time_t)(until / 1000);
 	at.tv_nsec = (long)(until % 1000) * 1000000;
-	(void)pthread_cond_timedwait(&pendings->changed, &pendings->lock, &at);
+	if (until == INT64_MAX)
+		(void)pthread_cond_wait(&pendings->changed, &pendings->lock);
+	else
+		(void)pthread_cond_timedwait(&pendings->changed, &pendings->lock, &at);
+	pendings->is_idle = false;
 }
 
 static void *watch_time(void *arg)

@@ -230,6 +230,31 @@ static void reply_data(const char *text)
 	server_reply_data(&server, request.xid, 10, text, &some_stat);
 }
 
+static void ask_stat(const char *path)
+{
+	ck_assert_int_eq(stream_send(stream, STREAM_EXISTS, path, on_reply, (void *)path), 0);
+}
+
+static void reply_stat(void)
+{
+	server_reply_stat(&server, request.xid, 10, &some_stat);
+}
+
+/* Answers what was taken, data being the path. */
+static void serve_one(void)
+{
+	if (request.op == WIRE_ADD_WATCH) {
+		server_reply(&server, request.xid, 1, 0);
+	} else if (request.op == WIRE_GET_DATA) {
+		reply_data(request.paths[0]);
+	} else if (request.op == WIRE_MULTI_READ) {
+		server_begin(&server, request.xid, 10, 0);
+		for (int32_t i = 0; i < request.count; i++)
+			server_add_result(&server, 0, request.paths[i], &some_stat);
+		server_end_results(&server);
+	}
+}
+
 /* Asks and is answered: the connection is in order. */
 static void check_works(void)
 {
@@ -402,28 +427,41 @@ END_TEST
 
 START_TEST(sends_without_waiting_for_answers)
 {
-	static const char *const get_paths[] = { "/a", "/b", "/c" };
-	int32_t xids[3];
+	static const char *const paths[] = { "/a", "/b", "/c" };
+	int32_t first = 0;
 
-	start();
+	start_ready();
 	for (int i = 0; i < 3; i++)
-		get(get_paths[i]);
+		ask_stat(paths[i]);
+	for (int i = 0; i < 3; i++) {
+		take(WIRE_EXISTS, paths[i]);
+		if (i == 0)
+			first = request.xid;
+		ck_assert_int_eq(request.xid, first + i);
+	}
+	expect_silence();
+	for (int i = 0; i < 3; i++)
+		server_reply_stat(&server, first + i, 1, &some_stat);
+	expect("/a: stat 77");
+	expect("/b: stat 77");
+	expect("/c: stat 77");
+}
+END_TEST
+
+/* A server that refuses it may close the connection, and a reset would lose the refusal if requests of ours were unread. */
+START_TEST(asks_nothing_before_the_watch_is_answered)
+{
+	start();
+	get("/a");
 	follow(&server);
 	take_hello();
 	take(WIRE_ADD_WATCH, "/");
-	xids[0] = request.xid;
-	for (int i = 0; i < 3; i++) {
-		take(WIRE_GET_DATA, get_paths[i]);
-		ck_assert_int_eq(request.xid, xids[0] + 1 + i);
-	}
 	expect_silence();
-	server_reply(&server, xids[0], 1, 0);
-	for (int i = 0; i < 3; i++)
-		server_reply_data(&server, xids[0] + 1 + i, 1, "x", &some_stat);
+	server_reply(&server, request.xid, 1, 0);
 	expect("watching");
-	expect("/a: data x");
-	expect("/b: data x");
-	expect("/c: data x");
+	take(WIRE_GET_DATA, "/a");
+	reply_data("one");
+	expect("/a: data one");
 }
 END_TEST
 
@@ -714,17 +752,15 @@ END_TEST
 
 START_TEST(unanswered_requests_are_sent_again)
 {
-	start();
-	get("/a");
-	get("/b");
-	get("/c");
-	follow(&server);
-	reconnect();
-	take(WIRE_GET_DATA, "/a");
-	reply_data("one");
-	take(WIRE_GET_DATA, "/b");
-	take(WIRE_GET_DATA, "/c");
-	expect("/a: data one");
+	start_ready();
+	ask_stat("/a");
+	ask_stat("/b");
+	ask_stat("/c");
+	take(WIRE_EXISTS, "/a");
+	reply_stat();
+	take(WIRE_EXISTS, "/b");
+	take(WIRE_EXISTS, "/c");
+	expect("/a: stat 77");
 	if (_i)
 		server_reset(&server);
 	else
@@ -733,12 +769,12 @@ START_TEST(unanswered_requests_are_sent_again)
 	take_hello();
 	ck_assert_int_eq(hello.last_zxid, 10);
 	take_watch();
-	take(WIRE_GET_DATA, "/b");
-	reply_data("two");
-	take(WIRE_GET_DATA, "/c");
-	reply_data("three");
-	expect("/b: data two");
-	expect("/c: data three");
+	take(WIRE_EXISTS, "/b");
+	reply_stat();
+	take(WIRE_EXISTS, "/c");
+	reply_stat();
+	expect("/b: stat 77");
+	expect("/c: stat 77");
 	check_works();
 }
 END_TEST
@@ -751,9 +787,11 @@ START_TEST(broken_batch_is_sent_again)
 	server_close(&server);
 	expect("broken");
 	reconnect();
-	answer_two_singly();
-	get_two();
 	take(WIRE_MULTI_READ, "/a");
+	serve_one();
+	expect("/a: data /a");
+	expect("/b: data /b");
+	check_works();
 }
 END_TEST
 
@@ -840,18 +878,21 @@ END_TEST
 
 START_TEST(answers_out_of_order_break_the_connection)
 {
-	start();
-	get("/a");
-	get("/b");
-	follow(&server);
-	reconnect();
-	take(WIRE_GET_DATA, "/a");
-	take(WIRE_GET_DATA, "/b");
-	reply_data("two");
+	start_ready();
+	ask_stat("/a");
+	ask_stat("/b");
+	take(WIRE_EXISTS, "/a");
+	take(WIRE_EXISTS, "/b");
+	reply_stat();
 	server_await_close(&server);
 	expect("broken");
 	reconnect();
-	answer_two_singly();
+	take(WIRE_EXISTS, "/a");
+	reply_stat();
+	take(WIRE_EXISTS, "/b");
+	reply_stat();
+	expect("/a: stat 77");
+	expect("/b: stat 77");
 }
 END_TEST
 
@@ -1089,20 +1130,6 @@ static void *ask_a_lot(void *arg)
 	return NULL;
 }
 
-static void serve_one(void)
-{
-	if (request.op == WIRE_ADD_WATCH) {
-		server_reply(&server, request.xid, 1, 0);
-	} else if (request.op == WIRE_GET_DATA) {
-		reply_data(request.paths[0]);
-	} else if (request.op == WIRE_MULTI_READ) {
-		server_begin(&server, request.xid, 10, 0);
-		for (int32_t i = 0; i < request.count; i++)
-			server_add_result(&server, 0, request.paths[i], &some_stat);
-		server_end_results(&server);
-	}
-}
-
 /* More than may be under way: what was sent before the break comes before what was not. */
 START_TEST(order_outlives_the_connection)
 {
@@ -1116,7 +1143,8 @@ START_TEST(order_outlives_the_connection)
 	}
 	follow(&server);
 	reconnect();
-	take(WIRE_GET_DATA, "/0");
+	server_take(&server, &request);
+	ck_assert_str_eq(request.paths[0], "/0");
 	server_close(&server);
 	expect("broken");
 	reconnect();
@@ -1194,6 +1222,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, tells_the_newest_zxid_it_has_shown);
 	tcase_add_test(tcase, decodes_every_kind_of_answer);
 	tcase_add_test(tcase, sends_without_waiting_for_answers);
+	tcase_add_test(tcase, asks_nothing_before_the_watch_is_answered);
 	tcase_add_test(tcase, gets_that_wait_travel_together);
 	tcase_add_loop_test(tcase, refused_multi_read_is_remembered, 0, 3);
 	tcase_add_test(tcase, failed_multi_read_fails_all_in_it);

@@ -1106,13 +1106,13 @@ static const struct {
 	size_t limit;
 	unsigned breaks; /* of 1000 steps */
 	bool watching;
-	bool has_secrets; /* without a watch, or over a break, that a node is one may be old news */
+	bool has_secrets; /* without a watch, that a node is one may be old news */
 } orders[] = {
 	{ NO_LIMIT, 0, true, true },
-	{ NO_LIMIT, 10, true, false },
+	{ NO_LIMIT, 10, true, true },
 	{ NO_LIMIT, 10, false, false },
 	{ 2000, 0, true, true },
-	{ 2000, 2, true, false },
+	{ 2000, 2, true, true },
 	{ 2000, 2, false, false },
 };
 
