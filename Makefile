@@ -211,7 +211,7 @@ install: $(BUILD)/zkfs
 	ln -sfn zkfs.8 $(man8)/mount.zkfs.8
 
 uninstall:
-	rm -f $(bin)/zkfs $(sbin)/mount.zkfs $(include)/zkfs.h $(man8)/zkfs.8 $(man8)/mount.zkfs.8
+	rm -f $(bin)/zkfs $(sbin)/mount.zkfs $(man8)/zkfs.8 $(man8)/mount.zkfs.8 $(if $(wildcard fusefs/zkfs.h),$(include)/zkfs.h)
 
 clean:
 	rm -rf $(BUILD)

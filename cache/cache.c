@@ -323,7 +323,10 @@ static void list_ask_more(struct list *list, int count)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the caller's reference keeps it */
 		if (index >= list->children->count)
 			return;
-		step = list_ask_child(list, index);
+		/* After an error the rest is not asked for: it would only fail as well, each inside the other. */
+		step = atomic_load(&list->error);
+		if (step == 0)
+			step = list_ask_child(list, index);
 		if (step < 0)
 			list_take_child(list, index, step, NULL);
 		if (step == TREE_WAITING)
@@ -870,7 +873,8 @@ int cache_start(struct cache *cache, char *reason, size_t reason_size)
 		return -EACCES;
 	}
 	if (!wait_for_connection(cache, now_ms())) {
-		(void)snprintf(reason, reason_size, "'%s' accepts connections but answered nothing for %g s",
+		(void)snprintf(reason, reason_size,
+			"'%s' accepts connections but answered nothing for %g s; is it ZooKeeper's client port?",
 			cache->hosts, cache->timeout / 1000.0);
 		return -ETIMEDOUT;
 	}

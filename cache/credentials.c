@@ -83,6 +83,9 @@ int credentials_read(const char *file, struct credentials *credentials, char *re
 	if (!in || fstat(fileno(in), &stat) < 0) {
 		err = -errno;
 		(void)snprintf(reason, reason_size, "cannot read auth_file '%s': %s", file, strerror(-err));
+	} else if (!S_ISREG(stat.st_mode) && !S_ISFIFO(stat.st_mode)) { /* a shell's <(…) is a pipe */
+		err = S_ISDIR(stat.st_mode) ? -EISDIR : -EINVAL;
+		(void)snprintf(reason, reason_size, "auth_file '%s' is not a regular file", file);
 	} else if (stat.st_mode & (S_IRWXG | S_IRWXO)) {
 		err = -EPERM;
 		(void)snprintf(reason, reason_size,

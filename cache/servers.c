@@ -121,11 +121,31 @@ static void strip_last_slash(char *chroot)
 		chroot[size - 1] = '\0';
 }
 
+/* What is wrong at first sight, before the parts are looked at. */
+static int check_form(const char *text, const char *chroot, char *reason, size_t reason_size)
+{
+	const char *comma = strchr(chroot, ',');
+
+	if (*text == '\0')
+		(void)snprintf(reason, reason_size, "no server is named: ''");
+	else if (strstr(text, "://"))
+		(void)snprintf(reason, reason_size, "'%s' is a URL: give HOST:PORT[,HOST:PORT...][/CHROOT]", text);
+	else if (comma && strchr(comma, ':') && strchr(comma, '/'))
+		(void)snprintf(reason, reason_size,
+			"a chroot goes once, after the last server, and holds for all of them: '%s'", text);
+	else
+		return 0;
+	return -EINVAL;
+}
+
 int servers_parse(const char *text, struct servers *servers, char *reason, size_t reason_size)
 {
 	size_t size = strcspn(text, "/");
-	int err = 0;
+	int err = check_form(text, text + size, reason, reason_size);
 
+	memset(servers, 0, sizeof(*servers));
+	if (err)
+		return err;
 	servers->hosts = strndup(text, size);
 	servers->chroot = strdup(text + size);
 	if (!servers->hosts || !servers->chroot) {

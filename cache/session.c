@@ -21,7 +21,8 @@ struct session {
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t changed;
 	zhandle_t *handle;
-	int users; /* of handle, by session_get */
+	zhandle_t *closing; /* being closed: what it still tells does not count */
+	int users;	    /* of handle, by session_get */
 	bool is_connected;
 	bool has_expired;
 	bool is_stopping;
@@ -72,9 +73,15 @@ static void connected(struct session *session, zhandle_t *handle)
 	struct sockaddr_storage server;
 	socklen_t size = sizeof(server);
 
+	bool is_closing;
+
 	pthread_mutex_lock(&session->lock);
-	session->handle = handle; /* zookeeper_init may not have returned yet */
+	is_closing = session->closing == handle;
+	if (!is_closing)
+		session->handle = handle; /* zookeeper_init may not have returned yet */
 	pthread_mutex_unlock(&session->lock);
+	if (is_closing)
+		return;
 	set_state(session, true, false);
 	log_info("connected, session 0x%llx", (unsigned long long)zoo_client_id(handle)->client_id);
 	/* NULL: the connection is gone again, and the next event says so */
@@ -132,6 +139,7 @@ static void close_handle(struct session *session)
 	pthread_mutex_lock(&session->lock);
 	handle = session->handle;
 	session->handle = NULL;
+	session->closing = handle;
 	session->is_connected = false;
 	session->has_expired = false;
 	while (session->users > 0)
@@ -139,6 +147,9 @@ static void close_handle(struct session *session)
 	pthread_mutex_unlock(&session->lock);
 	if (handle)
 		(void)zookeeper_close(handle);
+	pthread_mutex_lock(&session->lock);
+	session->closing = NULL;
+	pthread_mutex_unlock(&session->lock);
 	session->handlers.closed(session->handlers.arg);
 }
 

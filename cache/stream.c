@@ -141,35 +141,43 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 		[STREAM_CHILDREN] = WIRE_GET_CHILDREN2,
 	};
 	struct request *request = request_new(stream, ops[read], path);
-	bool needs_wake;
+	bool needs_wake, is_stopping;
 
 	if (!request)
 		return -ENOMEM;
 	request->done = done;
 	request->arg = arg;
 	pthread_mutex_lock(&stream->lock);
-	DL_APPEND(stream->incoming, request);
+	is_stopping = stream->is_stopping;
+	if (!is_stopping)
+		DL_APPEND(stream->incoming, request);
 	needs_wake = needs_wake_locked(stream);
 	pthread_mutex_unlock(&stream->lock);
 	if (needs_wake)
 		wake(stream);
-	return 0;
+	if (is_stopping)
+		free(request);
+	return is_stopping ? -ECANCELED : 0;
 }
 
 int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
 {
 	struct fence *fence = fence_new(zxid, now_ms() + stream->timeout, done, arg);
-	bool needs_wake;
+	bool needs_wake, is_stopping;
 
 	if (!fence)
 		return -ENOMEM;
 	pthread_mutex_lock(&stream->lock);
-	fence_queue(&stream->incoming_fences, fence);
+	is_stopping = stream->is_stopping;
+	if (!is_stopping)
+		fence_queue(&stream->incoming_fences, fence);
 	needs_wake = needs_wake_locked(stream);
 	pthread_mutex_unlock(&stream->lock);
 	if (needs_wake)
 		wake(stream);
-	return 0;
+	if (is_stopping)
+		free(fence);
+	return is_stopping ? -ECANCELED : 0;
 }
 
 void stream_cork(struct stream *stream)
@@ -259,7 +267,7 @@ static void disconnect(struct stream *stream, int error)
 	fences_broken(&stream->fences);
 	stream->state = STATE_IDLE;
 	stream->is_announced = false;
-	note_silence(stream, stream->heard_at);
+	note_silence(stream, was_announced && error != -ETIMEDOUT ? now_ms() : stream->heard_at);
 	stream->can_multi_read = false;
 	stream->retry_delay = was_announced ? RETRY_FIRST : stream->retry_delay * 2;
 	if (stream->retry_delay > RETRY_MAX)
@@ -811,13 +819,14 @@ struct stream *stream_new(const struct stream_config *config)
 	return NULL;
 }
 
-static void cancel_all(struct request *list)
+static void cancel_all(struct request **list)
 {
 	const struct stream_reply cancelled = { .error = -ECANCELED };
-	struct request *request, *next;
 
-	DL_FOREACH_SAFE (list, request, next) {
-		DL_DELETE(list, request);
+	while (*list) {
+		struct request *request = *list;
+
+		DL_DELETE(*list, request);
 		answer(request, &cancelled);
 	}
 }
@@ -831,9 +840,9 @@ void stream_free(struct stream *stream)
 	pthread_mutex_unlock(&stream->lock);
 	wake(stream);
 	(void)pthread_join(stream->thread, NULL);
-	cancel_all(stream->sent);
-	cancel_all(stream->queue);
-	cancel_all(stream->incoming);
+	cancel_all(&stream->sent);
+	cancel_all(&stream->queue);
+	cancel_all(&stream->incoming); /* there can come no more: is_stopping */
 	fences_add(&stream->fences, stream->incoming_fences);
 	fences_expire(&stream->fences, INT64_MAX, -ECANCELED);
 	buf_release(&stream->scratch);

@@ -73,7 +73,7 @@ void stream_free(struct stream *stream);
 /* From now on be connected to this server: connects at once, away from another if need be. Any thread. */
 void stream_follow(struct stream *stream, const struct sockaddr *server, socklen_t size);
 
-/* Asks. 0: done is called once, on the stream's thread. -ENOMEM: it is not. Any thread. */
+/* Asks. 0: done is called once, on the stream's thread. -ENOMEM, -ECANCELED (it is being freed): it is not. Any thread. */
 int stream_send(struct stream *stream, enum stream_read read, const char *path, stream_reply_cb *done, void *arg);
 
 /* Between these, requests of any thread may wait to be sent together. They nest; keep it short. */
@@ -82,7 +82,7 @@ void stream_uncork(struct stream *stream);
 
 /* Calls done once the stream has passed the change with this zxid, or, for 0, everything that was acknowledged to anyone
  * before the call. Also noted as seen: no server that is behind it will be read from. Ends with -ETIMEDOUT after the
- * timeout. 0: done is called once, on the stream's thread or before the call returns; -ENOMEM: it is not. Any thread. */
+ * timeout. 0: done is called once, on the stream's thread or before the call returns; -ENOMEM, -ECANCELED: it is not. Any thread. */
 int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg);
 
 #endif

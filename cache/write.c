@@ -205,48 +205,55 @@ static int send_multi(zhandle_t *handle, struct change *change)
 	return zoo_amulti(handle, change->count, ops, change->results, void_done, change);
 }
 
-/* The change is in writer->sent. False: the session is gone, nothing was sent, and it still is. */
-static bool send_change(struct writer *writer, struct change *change)
+/* Sends a change that is in writer->sent. The handle is held, so writer_closed cannot come in between. */
+static void send_change(struct writer *writer, zhandle_t *handle, struct change *change)
 {
-	zhandle_t *handle = session_get(writer->session);
-	int rc = ZINVALIDSTATE;
+	int rc = change->count == 1 ? send_one(handle, change) : send_multi(handle, change);
 
-	if (handle) {
-		rc = change->count == 1 ? send_one(handle, change) : send_multi(handle, change);
-		session_put(writer->session);
-	}
-	/* After ZOK the change may be freed already. */
-	if (rc != ZOK && rc != ZINVALIDSTATE) {
-		take_sent(change);
+	if (rc == ZOK)
+		return; /* the change may be freed already */
+	take_sent(change);
+	if (rc != ZINVALIDSTATE) {
 		end_with_error(change, zkerror_to_errno(rc), false);
+		return;
 	}
-	return rc != ZINVALIDSTATE;
+	/* The session has expired and we are about to hear it: nothing was sent, and the next session will. */
+	pthread_mutex_lock(&writer->lock);
+	DL_APPEND(writer->waiting, change);
+	pthread_mutex_unlock(&writer->lock);
 }
 
-/* Sends, or lets it wait for a connection. The change is in no list. */
-static void send_or_wait(struct writer *writer, struct change *change)
+/* Puts the change, which is in no list, where it belongs. 0 or -errno. */
+static int queue_change(struct writer *writer, struct change *change, bool is_connected)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&writer->lock);
 	if (writer->is_closed)
 		err = -EIO;
+	else if (!is_connected)
+		DL_APPEND(writer->waiting, change);
 	else if (writer->sent && writer->sent->asked_at + writer->timeout < change->asked_at)
 		err = -ETIMEDOUT; /* answers come in order, and the oldest is overdue: who waits several times must not */
 	else
 		DL_APPEND(writer->sent, change);
 	pthread_mutex_unlock(&writer->lock);
-	if (err) {
+	return err;
+}
+
+/* Sends, or lets it wait for a connection. The change is in no list. */
+static void send_or_wait(struct writer *writer, struct change *change)
+{
+	zhandle_t *handle = session_get(writer->session);
+	int err = queue_change(writer, change, handle != NULL);
+
+	if (handle && !err)
+		send_change(writer, handle, change);
+	if (handle)
+		session_put(writer->session);
+	if (err)
 		end_with_error(change, err, false);
-		return;
-	}
-	if (send_change(writer, change))
-		return;
-	pthread_mutex_lock(&writer->lock);
-	DL_DELETE(writer->sent, change); /* NOLINT(clang-analyzer-core.NullDereference): it is in that list */
-	DL_APPEND(writer->waiting, change);
-	pthread_mutex_unlock(&writer->lock);
-	if (session_is_connected(writer->session)) /* since a moment ago: nobody else would look again */
+	else if (!handle && session_is_connected(writer->session)) /* since a moment ago: nobody else would look */
 		writer_connected(writer);
 }
 

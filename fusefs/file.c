@@ -34,6 +34,9 @@ static int check_readable(const struct fuse_file_info *info, const struct node_i
 	return node->data_error;
 }
 
+/* On one of libfuse's threads, in op_open: other threads have no time to wait for a page. */
+static _Thread_local bool is_in_open;
+
 /* Puts the contents of a paged file into the page cache before the kernel asks, which saves it a READ. The page is not
  * believed before the size is (fuse_notify_store), and whoever opens the file next puts it there anew or drops it. It waits
  * for a read of the page that is on its way; there is none when nobody else has the file open, but for one that opens it now,
@@ -45,7 +48,7 @@ static bool store_page(struct pending *pending, struct file *file)
 	struct bytes *contents = NULL;
 	bool is_stored = false;
 
-	if (atomic_fetch_add(&storing, 1) < AT_ONCE && file_is_paged(file) && file_is_alone(file))
+	if (atomic_fetch_add(&storing, 1) < AT_ONCE && is_in_open && file_is_paged(file) && file_is_alone(file))
 		contents = file_contents(file);
 	if (contents && contents->size > 0) {
 		struct fuse_bufvec page = FUSE_BUFVEC_INIT(contents->size);
@@ -93,6 +96,16 @@ static void open_read(int error, const struct node_info *node, void *arg)
 	notify_after(pending->mount->notify, open_told, pending);
 }
 
+static void open_settled(int error, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (!error)
+		error = cache_read(pending->mount->cache, pending->inode.path, open_read, pending);
+	if (error)
+		pending_fail(pending, error);
+}
+
 /* Replies: open, error. O_TRUNC comes here too (FUSE_CAP_ATOMIC_O_TRUNC): it takes effect with the first save. */
 void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
@@ -103,10 +116,13 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 		return;
 	pending->file = *info;
 	err = inodes_look(pending->mount->inodes, number, &pending->inode);
-	if (!err)
-		err = cache_read(pending->mount->cache, pending->inode.path, open_read, pending);
 	if (err)
 		pending_fail(pending, err);
+	else {
+		is_in_open = true;
+		files_settle(pending->mount->files, number, open_settled, pending);
+		is_in_open = false;
+	}
 }
 
 static void reply_create(struct pending *pending, const struct node_info *node)
@@ -265,7 +281,7 @@ void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struc
 void op_write(fuse_req_t req, fuse_ino_t number, const char *data, size_t size, off_t offset,
 	struct fuse_file_info *info)
 {
-	int err = file_write(file_of(info), (size_t)offset, info->flags & O_APPEND, data, size);
+	int err = file_write(file_of(info), info->lock_owner, (size_t)offset, info->flags & O_APPEND, data, size);
 
 	(void)number;
 	if (err)
@@ -312,11 +328,28 @@ static void truncated(int error, const struct node_stat *stat, struct bytes *dat
 	pending_reply_attr(pending, &attr, 0);
 }
 
+static void truncate_settled(int error, void *arg)
+{
+	struct pending *pending = arg;
+	const struct cache_edit edit = {
+		.compose = truncate_compose,
+		.done = truncated,
+		.arg = pending,
+		.czxid = pending->inode.czxid,
+		.is_whole = pending->size == 0,
+		.is_directory = pending->inode.type == INODE_DATA,
+	};
+
+	if (!error)
+		error = cache_update(pending->mount->cache, pending->inode.path, &edit);
+	if (error)
+		pending_fail(pending, error);
+}
+
 void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_file_info *info)
 {
 	struct mount *mount = fuse_req_userdata(req);
 	struct pending *pending;
-	struct cache_edit edit;
 	int err;
 
 	if (info) {
@@ -334,17 +367,10 @@ void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_f
 	err = size > mount->options->max_data ? -EFBIG : inodes_look(mount->inodes, number, &pending->inode);
 	if (!err && pending->inode.kind == KIND_DIRECTORY)
 		err = -EISDIR;
-	if (!err) {
-		edit = (struct cache_edit){ .compose = truncate_compose,
-			.done = truncated,
-			.arg = pending,
-			.czxid = pending->inode.czxid,
-			.is_whole = size == 0,
-			.is_directory = pending->inode.type == INODE_DATA };
-		err = cache_update(mount->cache, pending->inode.path, &edit);
-	}
 	if (err)
 		pending_fail(pending, err);
+	else
+		files_settle(mount->files, number, truncate_settled, pending);
 }
 
 /* --- flush, fsync, release --- */
@@ -372,7 +398,7 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 
 	(void)number;
 	if (pending)
-		file_save(file_of(info), false, flushed, pending);
+		file_close(file_of(info), info->lock_owner, flushed, pending);
 }
 
 static void fsync_synced(int error, const struct node_stat *stat, void *arg)
@@ -417,6 +443,6 @@ void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct file *file = file_of(info);
 
 	(void)number;
-	file_save(file, false, release_saved, file);
+	file_release(file, release_saved, file);
 	(void)fuse_reply_err(req, 0);
 }

@@ -14,6 +14,7 @@
 enum {
 	BUCKETS = 256,	  /* of open files, by inode */
 	PAGED_MAX = 4096, /* bytes of a paged file: one page on every machine */
+	RELEASE_MS = 2,	  /* for a release to arrive: it was sent before whatever waits for it */
 	QUIET_MS = 2000,  /* without a change, by the server's clock, before it is paged */
 };
 
@@ -34,11 +35,16 @@ struct file {
 	bool is_writer;		  /* nor this */
 
 	_Atomic(bool) is_unlinked;
+	_Atomic(bool) is_released;
+	_Atomic(bool) is_put_off; /* closed by its owner, though a truncation is unsaved */
 	_Atomic(bool) is_unsaved; /* draft or saving holds something; set under lock, a hint without it */
 
 	pthread_mutex_t lock;	/* a leaf, over the members below, but for `saving` while is_saving */
 	struct node_stat stat;	/* of base */
 	struct bytes *base;	/* the version it reads */
+	uint64_t owner;		/* 0: not known yet */
+	int broken;		/* 0, or the -errno of the write that failed */
+	bool is_written;	/* something was written since the file was last saved */
 	struct draft draft;	/* unsaved, over base */
 	struct draft saving;	/* on its way; the save under way alone uses it */
 	struct bytes *old_base; /* while is_saving: what base was before it was taken to be saved */
@@ -52,8 +58,8 @@ struct files {
 	size_t max_data;
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
-	pthread_cond_t saved;
-	size_t saves; /* under way */
+	pthread_cond_t news;  /* a save ended, a file was released */
+	size_t saves;	      /* under way */
 	struct file *open[BUCKETS];
 };
 
@@ -63,6 +69,20 @@ static void note_unsaved_locked(struct file *file)
 }
 
 /* --- Life --- */
+
+static struct timespec after_ms(int ms)
+{
+	struct timespec at;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += ms / 1000;
+	at.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
+	}
+	return at;
+}
 
 struct files *files_new(struct cache *cache, size_t max_data)
 {
@@ -76,21 +96,19 @@ struct files *files_new(struct cache *cache, size_t max_data)
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&files->saved, &attributes);
+	pthread_cond_init(&files->news, &attributes);
 	pthread_condattr_destroy(&attributes);
 	return files;
 }
 
 void files_drain(struct files *files, int ms)
 {
-	struct timespec until;
+	const struct timespec until = after_ms(ms);
 	int err = 0;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000 + 1;
 	pthread_mutex_lock(&files->lock);
 	while (files->saves > 0 && err != ETIMEDOUT)
-		err = pthread_cond_timedwait(&files->saved, &files->lock, &until);
+		err = pthread_cond_timedwait(&files->news, &files->lock, &until);
 	pthread_mutex_unlock(&files->lock);
 }
 
@@ -106,7 +124,7 @@ void files_free(struct files *files)
 		DL_FOREACH_SAFE (files->open[i], file, next)
 			file_free(file);
 	}
-	pthread_cond_destroy(&files->saved);
+	pthread_cond_destroy(&files->news);
 	pthread_mutex_destroy(&files->lock);
 	free(files);
 }
@@ -116,7 +134,7 @@ static void count_save(struct files *files, bool begins)
 	pthread_mutex_lock(&files->lock);
 	files->saves += begins ? 1 : -(size_t)1;
 	if (files->saves == 0)
-		pthread_cond_broadcast(&files->saved);
+		pthread_cond_broadcast(&files->news);
 	pthread_mutex_unlock(&files->lock);
 }
 
@@ -260,10 +278,9 @@ bool file_wants_newer(struct file *file, size_t offset)
 {
 	bool wants;
 
-	if (file->is_paged)
-		return false;
 	pthread_mutex_lock(&file->lock);
-	wants = !file->draft.is_dirty && !file->is_saving && (offset == 0 || offset >= file->base->size);
+	wants = !file->draft.is_dirty && !file->is_saving &&
+		(file->is_paged || offset == 0 || offset >= file->base->size);
 	pthread_mutex_unlock(&file->lock);
 	return wants;
 }
@@ -275,11 +292,14 @@ static bool continues(const struct bytes *longer, const struct bytes *shorter)
 
 void file_renew(struct file *file, size_t offset, const struct node_info *info)
 {
+	bool fits;
+
 	if (!info->data || !inode_is(&file->inode, &info->stat))
 		return;
 	pthread_mutex_lock(&file->lock);
-	if (!file->draft.is_dirty && !file->is_saving && file->stat.mzxid != info->stat.mzxid &&
-		(offset == 0 || continues(info->data, file->base))) {
+	/* A paged file's page must not be longer than the size that the kernel knows; if it is shorter, the kernel finds out. */
+	fits = file->is_paged ? info->data->size <= file->base->size : offset == 0 || continues(info->data, file->base);
+	if (!file->draft.is_dirty && !file->is_saving && file->stat.mzxid != info->stat.mzxid && fits) {
 		bytes_put(file->base);
 		file->base = bytes_get(info->data);
 		file->stat = info->stat;
@@ -289,18 +309,29 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 
 /* --- Writing --- */
 
-int file_write(struct file *file, size_t offset, bool is_append, const char *data, size_t size)
+static void meet_owner_locked(struct file *file, uint64_t owner)
+{
+	if (!file->owner)
+		file->owner = owner;
+}
+
+int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append, const char *data, size_t size)
 {
 	size_t max = file->files->max_data;
 	size_t begin = offset;
 	int err = -EFBIG;
 
 	pthread_mutex_lock(&file->lock);
+	meet_owner_locked(file, owner);
 	if (is_append)
 		begin = draft_size(&file->draft, file->base->size);
 	if (begin <= max && size <= max - begin)
 		err = is_append ? draft_append(&file->draft, data, size)
 				: draft_write(&file->draft, offset, data, size, file->base->size);
+	if (err)
+		file->broken = err;
+	file->is_written = true;
+	atomic_store(&file->is_put_off, false);
 	note_unsaved_locked(file);
 	pthread_mutex_unlock(&file->lock);
 	return err;
@@ -314,6 +345,10 @@ int file_cut(struct file *file, size_t size)
 		return -EFBIG;
 	pthread_mutex_lock(&file->lock);
 	err = draft_truncate(&file->draft, size, file->base->size);
+	if (!err && size == 0) {
+		file->broken = 0;
+		file->is_written = false;
+	}
 	note_unsaved_locked(file);
 	pthread_mutex_unlock(&file->lock);
 	return err;
@@ -347,6 +382,7 @@ static int begin_saving_locked(struct file *file)
 	file->base = base;
 	draft_move(&file->saving, &file->draft);
 	file->is_saving = true;
+	file->is_written = false;
 	return 0;
 }
 
@@ -466,6 +502,7 @@ void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
 	struct saver *saver = malloc(sizeof(*saver));
 	bool has_work;
 	bool begins = false;
+	int broken;
 
 	if (!saver) {
 		done(-ENOMEM, arg);
@@ -473,17 +510,110 @@ void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
 	}
 	*saver = (struct saver){ .keep = keep, .done = done, .arg = arg };
 	pthread_mutex_lock(&file->lock);
+	broken = file->broken;
 	/* An unlinked file keeps what was written for as long as it is open, and for nobody else. */
-	has_work = file->is_saving || (file->draft.is_dirty && !atomic_load(&file->is_unlinked));
+	has_work = !broken && (file->is_saving || (file->draft.is_dirty && !atomic_load(&file->is_unlinked)));
 	if (has_work)
 		begins = join_savers_locked(file, saver);
 	pthread_mutex_unlock(&file->lock);
 	if (!has_work) {
 		free(saver);
-		done(0, arg);
+		done(broken, arg);
 	} else if (begins) {
 		save(file);
 	}
+}
+
+void file_close(struct file *file, uint64_t owner, file_saved_cb *done, void *arg)
+{
+	bool is_put_off;
+
+	pthread_mutex_lock(&file->lock);
+	meet_owner_locked(file, owner);
+	is_put_off = file->owner != owner;
+	if (!is_put_off && file->draft.is_dirty && !file->is_written && draft_is_whole(&file->draft)) {
+		is_put_off = true;
+		atomic_store(&file->is_put_off, true);
+	}
+	is_put_off = is_put_off && !file->broken;
+	pthread_mutex_unlock(&file->lock);
+	if (is_put_off)
+		done(0, arg);
+	else
+		file_save(file, false, done, arg);
+}
+
+void file_release(struct file *file, file_saved_cb *done, void *arg)
+{
+	struct files *files = file->files;
+
+	pthread_mutex_lock(&files->lock);
+	atomic_store(&file->is_released, true);
+	pthread_cond_broadcast(&files->news);
+	pthread_mutex_unlock(&files->lock);
+	file_save(file, false, done, arg);
+}
+
+static bool is_put_off_locked(struct files *files, fuse_ino_t inode)
+{
+	const struct file *file;
+
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (file->inode.number == inode && file->is_put_off && !file->is_released)
+			return true;
+	}
+	return false;
+}
+
+/* A released file of the inode with something unsaved, held; NULL: none. */
+static struct file *find_released(struct files *files, fuse_ino_t inode)
+{
+	const struct timespec until = after_ms(RELEASE_MS);
+	struct file *file;
+	int err = 0;
+
+	pthread_mutex_lock(&files->lock);
+	while (err != ETIMEDOUT && is_put_off_locked(files, inode))
+		err = pthread_cond_timedwait(&files->news, &files->lock, &until);
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (file->inode.number == inode && file->is_released && file->is_unsaved && !file->is_unlinked)
+			break;
+	}
+	if (file)
+		file->refs++;
+	pthread_mutex_unlock(&files->lock);
+	return file;
+}
+
+struct settle {
+	struct file *file;
+	file_saved_cb *done;
+	void *arg;
+};
+
+static void settled(int error, void *arg)
+{
+	struct settle *settle = arg;
+
+	(void)error; /* the log has it; who opens the file now finds what there is */
+	file_put(settle->file);
+	settle->done(0, settle->arg);
+	free(settle);
+}
+
+void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg)
+{
+	struct file *file = find_released(files, inode);
+	struct settle *settle = file ? malloc(sizeof(*settle)) : NULL;
+
+	if (!settle) {
+		if (file)
+			file_put(file);
+		done(file ? -ENOMEM : 0, arg);
+		return;
+	}
+	*settle = (struct settle){ .file = file, .done = done, .arg = arg };
+	file_save(file, false, settled, settle);
 }
 
 /* --- What an inode's open files know --- */

@@ -67,14 +67,29 @@ bool file_wants_newer(struct file *file, size_t offset);
  * them (somebody appended). Left alone when the znode is another by now (the file was removed; it stays readable). */
 void file_renew(struct file *file, size_t offset, const struct node_info *info);
 
-/* 0 or -errno: -EFBIG beyond max_data, -ENOMEM. Appending ignores offset. */
-int file_write(struct file *file, size_t offset, bool is_append, const char *data, size_t size);
+/* 0 or -errno: -EFBIG beyond max_data, -ENOMEM. Appending ignores offset. owner: who writes (the kernel's lock_owner; 0: not
+ * known). After a write that failed the file is broken: nothing of what is unsaved is ever saved, and to save it is that error,
+ * until it is cut to nothing. */
+int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append, const char *data, size_t size);
 int file_cut(struct file *file, size_t size);
 
 /* Saves what is unsaved, in one transaction. done is called once, before the call returns when there is nothing to save; 0 or
  * -errno. After an error the bytes are dropped, or, if keep, unsaved again for another try. */
 typedef void file_saved_cb(int error, void *arg);
 void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg);
+
+/* One of perhaps several descriptors of the open file is closed, by owner: saves as file_save does, unless it is not yet time.
+ * That is so when it is a copy that some other process inherited (the owner is who wrote or closed first), or when nothing but
+ * a truncation is unsaved: a shell's "echo x >file" opens, copies the descriptor, closes the first and only then writes, and
+ * nobody is to see the file empty. What is put off is saved by a later close, or by file_release. */
+void file_close(struct file *file, uint64_t owner, file_saved_cb *done, void *arg);
+
+/* The last descriptor is closed; as file_save. */
+void file_release(struct file *file, file_saved_cb *done, void *arg);
+
+/* Calls done once nothing is unsaved in files of the inode that were released: whoever opens it next must find it. May wait a
+ * moment for a release that is on its way. */
+void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg);
 
 /* The kernel is being told the attributes of this inode: its paged files read this version from now on. */
 void files_told(struct files *files, fuse_ino_t inode, const struct node_info *info);

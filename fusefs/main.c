@@ -5,6 +5,7 @@
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,10 +90,13 @@ static void tell_ready(const struct options *options)
  * for an answer that only the loop's threads can give. */
 struct stopper {
 	struct mount *mount;
-	_Atomic(bool) is_serving; /* before it there is nothing to end in order */
+	_Atomic(int) stage;
 	pthread_t thread;
 	pthread_t main_thread;
 };
+
+/* Before STAGE_MOUNTING there is nothing to end in order; whoever comes first of the stopper and the mount decides. */
+enum { STAGE_STARTING, STAGE_MOUNTING, STAGE_SERVING, STAGE_STOPPED };
 
 static sigset_t stop_signals(void)
 {
@@ -117,16 +121,18 @@ static void *stopper_main(void *arg)
 	struct stopper *stopper = arg;
 	const sigset_t set = stop_signals();
 	int number = 0;
+	int starting = STAGE_STARTING;
 
 	(void)sigwait(&set, &number);
-	if (number != SIGUSR1 && !stopper->is_serving)
+	if (number != SIGUSR1 && atomic_compare_exchange_strong(&stopper->stage, &starting, STAGE_STOPPED))
 		_exit(stopper->mount->options->failure_status);
 	if (number != SIGUSR1) {
 		notify_stop(stopper->mount->notify);
 		fuse_session_exit(stopper->mount->session);
 	}
 	while (number != SIGUSR1) { /* out of sem_wait in fuse_session_loop_mt, which it may not have entered yet */
-		(void)pthread_kill(stopper->main_thread, SIGALRM);
+		if (stopper->stage == STAGE_SERVING)
+			(void)pthread_kill(stopper->main_thread, SIGALRM);
 		number = sigtimedwait(&set, NULL, &while_ending);
 	}
 	return NULL;
@@ -168,8 +174,11 @@ static int serve(struct mount *mount)
 
 static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 {
+	int starting = STAGE_STARTING;
 	int err;
 
+	if (!atomic_compare_exchange_strong(&stopper->stage, &starting, STAGE_MOUNTING))
+		(void)pause(); /* we are being ended */
 	if (fuse_session_mount(mount->session, mount->options->mountpoint) < 0) {
 		(void)fprintf(stderr, "zkfs: cannot mount at '%s'\n", mount->options->mountpoint);
 		return mount->options->failure_status;
@@ -177,8 +186,10 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 	err = connection_allow_parallel(mount->session);
 	if (!err)
 		err = notify_start(mount->notify, mount->session);
+	if (!err && fuse_session_exited(mount->session))
+		err = -EINTR; /* a signal while it was being mounted */
 	if (!err) {
-		stopper->is_serving = true;
+		stopper->stage = STAGE_SERVING;
 		tell_ready(mount->options);
 		err = serve(mount);
 		files_drain(mount->files, mount->options->timeout);
@@ -252,13 +263,27 @@ static int run(const struct options *options, struct fuse_args *args)
 	return status;
 }
 
+/* A place that is closed would be taken by whatever we open next, and written to as if it were the terminal. */
+static void fill_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
 	struct options options = { 0 };
 	int status = EXIT_SUCCESS;
-	enum options_outcome outcome = options_parse(&options, &args, &status);
+	enum options_outcome outcome;
 
+	fill_standard_files();
+	outcome = options_parse(&options, &args, &status);
 	if (outcome == OPTIONS_MOUNT && !options.is_fake) {
 		const sigset_t set = stop_signals();
 

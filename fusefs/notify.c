@@ -123,17 +123,17 @@ void notify_after(struct notify *notify, notify_cb *done, void *arg)
 
 /* Errors are expected here: the kernel may have forgotten the inode or the name, or be unmounting. */
 
-/* is_gone: takes the name out of the kernel's tree altogether, so that not even a lookup on its way can bring it back. */
-static void expire_entry(struct notify *notify, fuse_ino_t directory, const char *name, bool is_gone)
+/* The kernel looks the name up again before it believes it. (To take it out altogether would also hit a successor: the call waits
+ * for the directory's lock, perhaps until somebody has made one.) */
+static void expire_entry(struct notify *notify, fuse_ino_t directory, const char *name)
 {
 	static _Atomic(bool) has_no_expire;
 
-	if (!is_gone && !has_no_expire &&
+	if (!has_no_expire &&
 		fuse_lowlevel_notify_expire_entry(notify->session, directory, name, strlen(name),
 			FUSE_LL_EXPIRE_ONLY) != -ENOSYS)
 		return;
-	if (!is_gone)
-		has_no_expire = true; /* Linux before 6.2 */
+	has_no_expire = true; /* Linux before 6.2 */
 	(void)fuse_lowlevel_notify_inval_entry(notify->session, directory, name, strlen(name));
 }
 
@@ -164,7 +164,7 @@ static char *parent_path(const char *path)
 }
 
 /* The path's name in whatever inodes its parent has, and the attributes of its own inodes. */
-static void tell_of(struct notify *notify, const char *path, bool is_gone)
+static void tell_of(struct notify *notify, const char *path)
 {
 	char *parent = parent_path(path);
 	char name[NAMES_MAX + 1];
@@ -174,7 +174,7 @@ static void tell_of(struct notify *notify, const char *path, bool is_gone)
 	for (ssize_t i = 0; i < count; i++) {
 		if (list[i].type == INODE_NODE && list[i].kind == KIND_DIRECTORY &&
 			name_escape(strrchr(path, '/') + 1, inode_path_is_root(parent), name) > 0)
-			expire_entry(notify, list[i].number, name, is_gone);
+			expire_entry(notify, list[i].number, name);
 	}
 	if (count > 0)
 		free(list);
@@ -182,7 +182,7 @@ static void tell_of(struct notify *notify, const char *path, bool is_gone)
 	count = inodes_at(notify->inodes, path, &list);
 	for (ssize_t i = 0; i < count; i++) {
 		if (list[i].type == INODE_NODE && list[i].kind == KIND_DIRECTORY)
-			expire_entry(notify, list[i].number, ".data", is_gone);
+			expire_entry(notify, list[i].number, ".data");
 		expire_inode(notify, list[i].number);
 	}
 	if (count > 0)
@@ -206,12 +206,12 @@ static void tell_of_all(struct notify *notify)
 
 static void tell(struct notify *notify, const struct item *item)
 {
-	tell_of(notify, item->path, item->change == CACHE_DELETED);
+	tell_of(notify, item->path);
 	if (item->change != CACHE_CHANGED) { /* the parent's times, and, with a first child, its kind */
 		char *parent = parent_path(item->path);
 
 		if (parent)
-			tell_of(notify, parent, false);
+			tell_of(notify, parent);
 		free(parent);
 	}
 }

@@ -296,6 +296,18 @@ static bool is_valued(const char *text)
 	return false;
 }
 
+/* Whether text gives a value to an option that has none. */
+static bool is_plain(const char *text)
+{
+	size_t size = strcspn(text, "=");
+
+	for (const struct fuse_opt *row = rows; text[size] == '=' && row->templ; row++) {
+		if (strncmp(row->templ, text, size) == 0 && row->templ[size] == '\0')
+			return true;
+	}
+	return false;
+}
+
 static int take_unknown(struct words *words, const char *text)
 {
 	if (strcmp(text, "-") == 0)
@@ -309,6 +321,8 @@ static int take_unknown(struct words *words, const char *text)
 		log_error("unrecognized option '%s'", text);
 	else if (is_valued(text))
 		log_error("mount option '%s' needs a value", text);
+	else if (is_plain(text))
+		log_error("mount option '%.*s' takes no value", (int)strcspn(text, "="), text);
 	else if (words->is_sloppy)
 		return 0;
 	else
@@ -599,6 +613,8 @@ static enum verdict check_device(void)
 		(void)close(fd);
 		return FINE;
 	}
+	if (errno == EACCES)
+		advice = " (root can give it to everybody with 'chmod 666 /dev/fuse')";
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
 		advice = " ('modprobe fuse' loads the kernel's part; a container must be given the device)";
 	log_error("cannot open '%s': %s%s", FUSE_DEVICE, strerror(errno), advice);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <utlist.h>
 
 enum { NODES_MAX = 8 };
@@ -74,6 +75,7 @@ static void set_locked(struct cache *cache, struct node *node, struct bytes *dat
 	bytes_put(node->data);
 	node->data = data;
 	node->stat.mzxid = ++cache->zxid;
+	node->stat.mtime = (int64_t)time(NULL) * 1000; /* just now: not quiet enough for the page cache */
 	node->stat.version++;
 	node->stat.data_length = (int32_t)data->size;
 }

@@ -45,6 +45,7 @@ with mount() as mnt, client() as zk:
     with expect_error(errno.EACCES, 'fsync'):
         os.fsync(fd)
     os.ftruncate(fd, 0)
+    os.write(fd, b'y')
     with expect_error(errno.EACCES, 'close after truncating'):
         os.close(fd)
     expect_eq(os.listdir(f'{top}/readable-dir'), ['child'], 'listing of a readable directory')

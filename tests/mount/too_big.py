@@ -1,15 +1,19 @@
-"""A write past max_data is EFBIG at write(), sends nothing, and leaves the node and the mount as they were."""
+"""A write past max_data is EFBIG at write() and at close(), sends nothing, and leaves the node and the mount as they were."""
 from zktest import *
 
 LIMIT = 1_000_000
 
 
-def refuse(path, flags, write):
+def refuse(path, flags, write, breaks=True):
     before = zk.get('/file')
     fd = os.open(path, flags)
     with expect_error(errno.EFBIG, 'write past max_data'):
         write(fd)
-    os.close(fd)
+    if breaks:
+        with expect_error(errno.EFBIG, 'close after it'):
+            os.close(fd)
+    else:
+        os.close(fd)
     after = zk.get('/file')
     expect_eq(after[1].version, before[1].version, 'version after EFBIG')
     expect_eq(len(after[0]), len(before[0]), 'size after EFBIG')
@@ -28,7 +32,7 @@ with mount() as mnt, client() as zk:
     mnt.settle()
     refuse(path, os.O_WRONLY, lambda fd: os.pwrite(fd, b'y', LIMIT))
     refuse(path, os.O_WRONLY | os.O_APPEND, lambda fd: os.write(fd, b'y'))
-    refuse(path, os.O_WRONLY, lambda fd: os.ftruncate(fd, LIMIT + 1))
+    refuse(path, os.O_WRONLY, lambda fd: os.ftruncate(fd, LIMIT + 1), breaks=False)
     refuse(path, os.O_WRONLY, lambda fd: os.pwrite(fd, b'y', 1 << 40))
     with expect_error(errno.EFBIG, 'truncate past max_data'):
         os.truncate(path, LIMIT + 1)

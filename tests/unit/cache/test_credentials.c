@@ -193,7 +193,7 @@ START_TEST(must_be_a_file)
 	ck_assert_int_eq(unlink(file), 0);
 	ck_assert_int_eq(mkdir(file, 0700), 0);
 	ck_assert_int_eq(credentials_read(file, &credentials, reason, sizeof(reason)), -EISDIR);
-	ck_assert_msg(has_in_reason("Is a directory"), "%s", reason);
+	ck_assert_msg(has_in_reason("is not a regular file"), "%s", reason);
 	ck_assert(is_empty());
 	ck_assert_int_eq(rmdir(file), 0);
 }

@@ -76,8 +76,10 @@ END_TEST
 static const struct {
 	const char *text, *said;
 } bad[] = {
-	{ "", "empty place" },
+	{ "", "no server is named" },
 	{ "/app", "empty place" },
+	{ "zk://h:2181", "is a URL" },
+	{ "h:1/a,h:2/b", "after the last server" },
 	{ ",", "empty place" },
 	{ "a:1,", "empty place" },
 	{ ",a:1", "empty place" },

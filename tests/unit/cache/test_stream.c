@@ -385,10 +385,10 @@ START_TEST(tells_the_newest_zxid_it_has_shown)
 	follow(&server);
 	reconnect();
 	ck_assert_int_eq(hello.last_zxid, 0x99);
-	get("/a");
 	take(WIRE_PING, "");
 	server_reply(&server, request.xid, 0x123, 0);
 	expect("fence: passed");
+	get("/a");
 	take(WIRE_GET_DATA, "/a");
 	server_reply_data(&server, request.xid, 0x120, "x", &some_stat);
 	expect("/a: data x");

@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/fake/cache.h"
 #include "tests/unit/unit.h"
 
-enum { MAX_DATA = 1000, INODE = 77 };
+enum { MAX_DATA = 1000, INODE = 77, OWNER = 1 };
 
 static struct cache *cache;
 static struct files *files;
@@ -94,12 +95,12 @@ static void renew(struct file *file, size_t offset)
 
 static void write_text(struct file *file, size_t offset, const char *text)
 {
-	ck_assert_int_eq(file_write(file, offset, false, text, strlen(text)), 0);
+	ck_assert_int_eq(file_write(file, OWNER, offset, false, text, strlen(text)), 0);
 }
 
 static void append_text(struct file *file, const char *text)
 {
-	ck_assert_int_eq(file_write(file, 0, true, text, strlen(text)), 0);
+	ck_assert_int_eq(file_write(file, OWNER, 0, true, text, strlen(text)), 0);
 }
 
 /* One who waits for a save. */
@@ -316,16 +317,16 @@ START_TEST(refuses_what_is_too_large)
 	static char much[MAX_DATA];
 
 	memset(much, 'x', sizeof(much));
-	ck_assert_int_eq(file_write(file, MAX_DATA, false, "x", 1), -EFBIG);
-	ck_assert_int_eq(file_write(file, 1, false, much, MAX_DATA), -EFBIG);
-	ck_assert_int_eq(file_write(file, SIZE_MAX, false, "xx", 2), -EFBIG);
-	ck_assert_int_eq(file_write(file, 0, true, much, MAX_DATA - 4), -EFBIG);
+	ck_assert_int_eq(file_write(file, OWNER, MAX_DATA, false, "x", 1), -EFBIG);
+	ck_assert_int_eq(file_write(file, OWNER, 1, false, much, MAX_DATA), -EFBIG);
+	ck_assert_int_eq(file_write(file, OWNER, SIZE_MAX, false, "xx", 2), -EFBIG);
+	ck_assert_int_eq(file_write(file, OWNER, 0, true, much, MAX_DATA - 4), -EFBIG);
 	ck_assert_int_eq(file_cut(file, MAX_DATA + 1), -EFBIG);
 	check_read(file, "hello");
 	ck_assert(!files_unsaved_size(files, INODE, &(size_t){ 0 }));
-	ck_assert_int_eq(file_write(file, 0, true, much, MAX_DATA - 5), 0);
-	ck_assert_int_eq(file_write(file, 0, true, "x", 1), -EFBIG);
-	ck_assert_int_eq(file_write(file, MAX_DATA - 1, false, "y", 1), 0);
+	ck_assert_int_eq(file_write(file, OWNER, 0, true, much, MAX_DATA - 5), 0);
+	ck_assert_int_eq(file_write(file, OWNER, 0, true, "x", 1), -EFBIG);
+	ck_assert_int_eq(file_write(file, OWNER, MAX_DATA - 1, false, "y", 1), 0);
 	ck_assert_int_eq(file_cut(file, MAX_DATA), 0);
 	file_put(file);
 }
@@ -337,10 +338,14 @@ START_TEST(lack_of_memory_leaves_what_was_written)
 	int err;
 
 	unit_fail_allocation(1);
-	err = file_write(file, 0, false, "J", 1);
+	err = file_write(file, OWNER, 0, false, "J", 1);
 	ck_assert(unit_end_failure());
 	ck_assert_int_eq(err, -ENOMEM);
 	check_read(file, "hello");
+	save(file, true, -ENOMEM);
+	check_stored("hello");
+	file_put(file);
+	file = open_file(O_RDWR);
 	write_text(file, 0, "J");
 	for (int number = 1; number <= 3; number++) { /* the saver, what was composed, the new base */
 		struct told told = { .error = 1 };
@@ -726,7 +731,7 @@ static void *write_and_save(void *arg)
 	for (int round = 0; round < ROUNDS; round++) {
 		char letter = (char)('a' + round % 26);
 
-		if (file_write(hammer->file, (size_t)hammer->first, false, &letter, 1) < 0)
+		if (file_write(hammer->file, OWNER, (size_t)hammer->first, false, &letter, 1) < 0)
 			abort();
 		file_save(hammer->file, true, count_failure, hammer);
 	}
@@ -771,7 +776,7 @@ static void *open_append_save(void *arg)
 		char letter = (char)('A' + hammer->first);
 		struct file *file = open_file(O_RDWR | O_APPEND);
 
-		if (file_write(file, 0, true, &letter, 1) < 0)
+		if (file_write(file, OWNER, 0, true, &letter, 1) < 0)
 			abort();
 		file_save(file, false, count_failure, hammer);
 		file_put(file);
@@ -815,7 +820,7 @@ static void *do_anything(void *arg)
 		(void)file_read(hammer->file, 0, got, sizeof(got));
 		if (file_wants_newer(hammer->file, 0))
 			renew(hammer->file, 0);
-		if (file_write(hammer->file, (size_t)hammer->first, false, "x", 1) < 0)
+		if (file_write(hammer->file, OWNER, (size_t)hammer->first, false, "x", 1) < 0)
 			abort();
 		(void)files_unsaved_size(files, INODE, &size);
 		(void)files_last_stat(files, INODE, &stat);
@@ -906,6 +911,166 @@ END_TEST
 
 /* --- What an inode's open files know --- */
 
+static void close_by(struct file *file, uint64_t owner, int error)
+{
+	struct told told = { .error = 1 };
+
+	file_close(file, owner, tell, &told);
+	check_told(&told, 1, error);
+}
+
+static void release(struct file *file)
+{
+	struct told told = { .error = 1 };
+
+	file_release(file, tell, &told);
+	check_told(&told, 1, 0);
+	file_put(file);
+}
+
+/* A shell's "echo x >file" closes a copy of the descriptor before it writes. */
+static struct file *open_at(int64_t mtime, int flags)
+{
+	struct inode_view inode = { .number = INODE, .kind = KIND_FILE, .path = "/f" };
+	struct node_info info;
+	struct file *file;
+
+	ck_assert(fake_cache_look(cache, "/f", &info));
+	inode.czxid = info.stat.czxid;
+	info.stat.mtime = mtime;
+	file = file_open(files, &inode, &info, flags);
+	ck_assert_ptr_nonnull(file);
+	node_info_release(&info);
+	return file;
+}
+
+/* The page and the size that the kernel knows must fit together. */
+START_TEST(paged_file_reads_what_was_told)
+{
+	struct file *file = open_at(0, O_RDONLY);
+	struct node_info info;
+
+	ck_assert(file_is_paged(file));
+	ck_assert(files_are_paged(files, INODE));
+	fake_cache_set(cache, "/f", "longer than it was");
+	ck_assert(file_wants_newer(file, 0));
+	renew(file, 0);
+	check_read(file, "hello");
+	ck_assert(fake_cache_look(cache, "/f", &info));
+	files_told(files, INODE, &info);
+	check_read(file, "longer than it was");
+	node_info_release(&info);
+	fake_cache_set(cache, "/f", "short");
+	renew(file, 0);
+	check_read(file, "short");
+	file_put(file);
+	ck_assert(!files_are_paged(files, INODE));
+}
+END_TEST
+
+START_TEST(only_quiet_files_without_writers_are_paged)
+{
+	struct file *hot = open_at((int64_t)time(NULL) * 1000, O_RDONLY);
+	struct file *quiet = open_at(0, O_RDONLY);
+	struct file *writer = open_at(0, O_RDWR);
+	struct file *reader = open_at(0, O_RDONLY);
+
+	ck_assert(!file_is_paged(hot));
+	ck_assert(file_is_paged(quiet));
+	ck_assert(!file_is_paged(writer));
+	ck_assert(!file_is_paged(reader));
+	ck_assert(!file_is_alone(quiet));
+	file_put(hot);
+	file_put(writer);
+	file_put(reader);
+	ck_assert(file_is_alone(quiet));
+	file_put(quiet);
+}
+END_TEST
+
+START_TEST(truncation_alone_is_not_saved_by_a_close)
+{
+	struct file *file = open_file(O_WRONLY | O_TRUNC);
+
+	close_by(file, OWNER, 0);
+	check_stored("hello");
+	write_text(file, 0, "x");
+	close_by(file, OWNER, 0);
+	check_stored("x");
+	ck_assert_int_eq(file_cut(file, 0), 0);
+	close_by(file, OWNER, 0);
+	check_stored("x");
+	release(file);
+	check_stored("");
+}
+END_TEST
+
+/* What a child inherited and closes says nothing of whether the contents are complete. */
+START_TEST(close_by_another_process_saves_nothing)
+{
+	struct file *file = open_file(O_WRONLY | O_TRUNC);
+
+	write_text(file, 0, "half");
+	close_by(file, OWNER + 1, 0);
+	check_stored("hello");
+	ck_assert_int_eq(file_write(file, OWNER + 1, 4, false, " more", 5), 0);
+	close_by(file, OWNER + 1, 0);
+	check_stored("hello");
+	close_by(file, OWNER, 0);
+	check_stored("half more");
+	ck_assert_int_eq(file_write(file, OWNER + 1, 9, false, "!", 1), 0);
+	close_by(file, OWNER + 1, 0);
+	check_stored("half more");
+	release(file);
+	check_stored("half more!");
+}
+END_TEST
+
+START_TEST(write_that_failed_breaks_the_file)
+{
+	struct file *file = open_file(O_WRONLY | O_TRUNC);
+
+	write_text(file, 0, "begin");
+	ck_assert_int_eq(file_write(file, OWNER, MAX_DATA, false, "x", 1), -EFBIG);
+	write_text(file, 5, "ning");
+	close_by(file, OWNER, -EFBIG);
+	close_by(file, OWNER + 1, -EFBIG);
+	save(file, true, -EFBIG);
+	check_stored("hello");
+	ck_assert_int_eq(file_cut(file, 0), 0);
+	write_text(file, 0, "anew");
+	close_by(file, OWNER, 0);
+	check_stored("anew");
+	release(file);
+}
+END_TEST
+
+START_TEST(who_opens_next_waits_for_what_was_released)
+{
+	struct file *file = open_file(O_WRONLY | O_TRUNC);
+	struct told released = { .error = 1 };
+	struct told settled = { .error = 1 };
+
+	close_by(file, OWNER, 0);
+	files_settle(files, INODE, tell, &settled); /* it may be written yet: nobody can wait for that */
+	check_told(&settled, 1, 0);
+	check_stored("hello");
+	fake_cache_hold(cache, true);
+	file_release(file, tell, &released);
+	settled = (struct told){ .error = 1 };
+	files_settle(files, INODE + 256, tell, &settled);
+	check_told(&settled, 1, 0);
+	settled = (struct told){ .error = 1 };
+	files_settle(files, INODE, tell, &settled);
+	ck_assert_int_eq(settled.times, 0);
+	finish();
+	check_told(&released, 1, 0);
+	check_told(&settled, 1, 0);
+	check_stored("");
+	file_put(file);
+}
+END_TEST
+
 START_TEST(unsaved_size_is_the_writers)
 {
 	struct file *reader = open_file(O_RDONLY);
@@ -922,8 +1087,6 @@ START_TEST(unsaved_size_is_the_writers)
 	file_save(writer, false, tell, &told);
 	ck_assert(files_unsaved_size(files, INODE, &size));
 	ck_assert_uint_eq(size, 10);
-	ck_assert_int_eq(file_write(writer, MAX_DATA, false, "x", 1), -EFBIG);
-	ck_assert(files_unsaved_size(files, INODE, &size));
 	ck_assert_int_eq(file_cut(writer, 2), 0);
 	ck_assert(files_unsaved_size(files, INODE, &size));
 	ck_assert_uint_eq(size, 2);
@@ -1056,6 +1219,12 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, unlinking_another_changes_nothing);
 	tcase_add_test(tcase, file_unlinked_during_its_save_keeps_its_bytes);
 	tcase_add_test(tcase, file_removed_elsewhere_cannot_be_saved);
+	tcase_add_test(tcase, paged_file_reads_what_was_told);
+	tcase_add_test(tcase, only_quiet_files_without_writers_are_paged);
+	tcase_add_test(tcase, truncation_alone_is_not_saved_by_a_close);
+	tcase_add_test(tcase, close_by_another_process_saves_nothing);
+	tcase_add_test(tcase, write_that_failed_breaks_the_file);
+	tcase_add_test(tcase, who_opens_next_waits_for_what_was_released);
 	tcase_add_test(tcase, unsaved_size_is_the_writers);
 	tcase_add_test(tcase, last_stat_is_an_open_files);
 	tcase_add_test(tcase, save_outlives_the_last_hold);
