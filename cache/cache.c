@@ -13,6 +13,7 @@
 #include "cache/session.h"
 #include "cache/stream.h"
 #include "cache/tree.h"
+#include "cache/util/clock.h"
 #include "cache/util/log.h"
 #include "cache/write.h"
 
@@ -41,14 +42,6 @@ struct cache {
 	bool was_unwatched; /* and the log says so */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* --- Asking the tree, and the stream where the tree does not know --- */
 
 /* Somebody who waits for an answer. Embedded in whatever they remember. */
@@ -74,7 +67,7 @@ static bool deliver(struct cache *cache, const char *path, enum tree_query query
 	bool again;
 	int error;
 
-	waiters = tree_reply(cache->tree, path, query, read, reply, now_ms(), &again, &error, &info);
+	waiters = tree_reply(cache->tree, path, query, read, reply, clock_now(), &again, &error, &info);
 	while (waiters) {
 		struct ask *ask = (struct ask *)waiters;
 
@@ -123,7 +116,7 @@ static int ask_tree(struct cache *cache, const char *path, enum tree_query query
 {
 	enum stream_read read;
 	struct stream_reply failed = { .error = 0 };
-	int step = tree_ask(cache->tree, path, query, now_ms(), &ask->waiter, &read, error, info);
+	int step = tree_ask(cache->tree, path, query, clock_now(), &ask->waiter, &read, error, info);
 
 	if (step != TREE_FETCH)
 		return step;
@@ -525,7 +518,7 @@ static void update_written(int error, const struct node_stat *stat, void *arg)
 
 	if (error == -EAGAIN) {
 		error = -ETIMEDOUT;
-		if (now_ms() < update->deadline)
+		if (clock_now() < update->deadline)
 			error = cache_read(update->cache, update->path, update_read, update);
 		if (!error)
 			return;
@@ -619,7 +612,7 @@ int cache_update(struct cache *cache, const char *path, const struct cache_edit 
 	*update = (struct update){ .cache = cache,
 		.path = strdup(path),
 		.edit = *edit,
-		.deadline = now_ms() + cache->timeout };
+		.deadline = clock_now() + cache->timeout };
 	if (update->path)
 		err = cache_read(cache, path, update_read, update);
 	if (err) {
@@ -780,15 +773,11 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 struct cache *cache_new(const struct cache_config *config)
 {
 	struct cache *cache = calloc(1, sizeof(*cache));
-	pthread_condattr_t attributes;
 
 	if (!cache)
 		return NULL;
 	pthread_mutex_init(&cache->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&cache->news, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_init_condition(&cache->news);
 	cache->timeout = config->timeout;
 	cache->changed = config->changed;
 	cache->changed_arg = config->changed_arg;
@@ -801,7 +790,7 @@ struct cache *cache_new(const struct cache_config *config)
 /* Waits until reads and changes can work, a credential was refused, or ms have passed. */
 static bool wait_for_connection(struct cache *cache, int64_t until)
 {
-	const struct timespec at = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	const struct timespec at = clock_at(until);
 	bool is_ready;
 	int err = 0;
 
@@ -855,13 +844,13 @@ static int check_chroot(struct cache *cache)
 
 int cache_start(struct cache *cache, char *reason, size_t reason_size)
 {
-	int64_t until = now_ms() + cache->timeout;
+	int64_t until = clock_now() + cache->timeout;
 	int err = session_start(cache->session);
 
 	(void)snprintf(reason, reason_size, "cannot start a thread: %s", strerror(-err));
 	if (err)
 		return err;
-	if (!wait_for_connection(cache, now_ms() + (cache->timeout < DIAGNOSE_MS ? cache->timeout : DIAGNOSE_MS))) {
+	if (!wait_for_connection(cache, clock_now() + (cache->timeout < DIAGNOSE_MS ? cache->timeout : DIAGNOSE_MS))) {
 		if (!auth_has_failed(cache))
 			err = servers_diagnose(cache->hosts, cache->timeout, reason, reason_size);
 		if (err)
@@ -872,7 +861,7 @@ int cache_start(struct cache *cache, char *reason, size_t reason_size)
 		(void)snprintf(reason, reason_size, "'%s' refuses a credential of auth_file", cache->hosts);
 		return -EACCES;
 	}
-	if (!wait_for_connection(cache, now_ms())) {
+	if (!wait_for_connection(cache, clock_now())) {
 		(void)snprintf(reason, reason_size,
 			"'%s' accepts connections but answered nothing for %g s; is it ZooKeeper's client port?",
 			cache->hosts, cache->timeout / 1000.0);

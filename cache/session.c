@@ -7,6 +7,7 @@
 #include <time.h>
 #include <zookeeper/zookeeper.h>
 
+#include "cache/util/clock.h"
 #include "cache/util/log.h"
 
 enum { WAITING_MS = 100, RETRY_MS = 1000 };
@@ -37,7 +38,6 @@ static void log_library(const char *message)
 struct session *session_new(const struct session_config *config)
 {
 	struct session *session = calloc(1, sizeof(*session));
-	pthread_condattr_t attributes;
 
 	if (!session)
 		return NULL;
@@ -50,10 +50,7 @@ struct session *session_new(const struct session_config *config)
 	session->credentials = config->credentials;
 	session->handlers = config->handlers;
 	pthread_mutex_init(&session->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&session->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_init_condition(&session->changed);
 	return session;
 }
 
@@ -155,15 +152,8 @@ static void close_handle(struct session *session)
 
 static void wait_locked(struct session *session, int ms)
 {
-	struct timespec until;
+	const struct timespec until = clock_at(clock_now() + ms);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	(void)pthread_cond_timedwait(&session->changed, &session->lock, &until);
 }
 

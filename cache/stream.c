@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #include "cache/link.h"
+#include "cache/util/clock.h"
 #include "cache/util/log.h"
 #include "cache/zkerror.h"
 
@@ -92,14 +93,6 @@ struct stream {
 	struct buf scratch;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* --- From any thread --- */
 
 static void wake(struct stream *stream)
@@ -126,7 +119,7 @@ static struct request *request_new(struct stream *stream, enum wire_op op, const
 
 	if (!request)
 		return NULL;
-	*request = (struct request){ .op = op, .asked_at = now_ms() };
+	*request = (struct request){ .op = op, .asked_at = clock_now() };
 	memcpy(request->path, stream->chroot, stream->chroot_size);
 	memcpy(request->path + stream->chroot_size, path, path_size);
 	request->path[stream->chroot_size + path_size] = '\0';
@@ -162,7 +155,7 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 
 int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
 {
-	struct fence *fence = fence_new(zxid, now_ms() + stream->timeout, done, arg);
+	struct fence *fence = fence_new(zxid, clock_now() + stream->timeout, done, arg);
 	bool needs_wake, is_stopping;
 
 	if (!fence)
@@ -267,12 +260,12 @@ static void disconnect(struct stream *stream, int error)
 	fences_broken(&stream->fences);
 	stream->state = STATE_IDLE;
 	stream->is_announced = false;
-	note_silence(stream, was_announced && error != -ETIMEDOUT ? now_ms() : stream->heard_at);
+	note_silence(stream, was_announced && error != -ETIMEDOUT ? clock_now() : stream->heard_at);
 	stream->can_multi_read = false;
 	stream->retry_delay = was_announced ? RETRY_FIRST : stream->retry_delay * 2;
 	if (stream->retry_delay > RETRY_MAX)
 		stream->retry_delay = RETRY_MAX;
-	stream->retry_at = now_ms() + stream->retry_delay;
+	stream->retry_at = clock_now() + stream->retry_delay;
 	if (was_announced)
 		stream->handlers.broken(stream->handlers.arg);
 }
@@ -297,7 +290,7 @@ static void connect_now(struct stream *stream)
 		return;
 	}
 	stream->state = STATE_CONNECTING;
-	stream->heard_at = stream->sent_at = now_ms(); /* silent_since remembers what it was */
+	stream->heard_at = stream->sent_at = clock_now(); /* silent_since remembers what it was */
 	stream->pings_sent = stream->pings_answered = stream->fence_ping = 0;
 	stream->session.timeout = stream->session_timeout;
 	wire_put_connect(&stream->link.out, &stream->session, stream->last_zxid);
@@ -507,7 +500,7 @@ static int receive(struct stream *stream)
 
 	if (err)
 		return err;
-	stream->heard_at = now_ms();
+	stream->heard_at = clock_now();
 	if (stream->is_announced)
 		stream->silent_since = INT64_MAX;
 	while ((got = link_next_frame(&stream->link, &frame)) > 0) {
@@ -764,7 +757,7 @@ static void *stream_main(void *arg)
 	struct stream *stream = arg;
 
 	while (take_incoming(stream)) {
-		int64_t now = now_ms();
+		int64_t now = clock_now();
 		int err;
 
 		if (is_dead(stream, now))

@@ -8,6 +8,7 @@
 #include <utlist.h>
 #include <zookeeper/zookeeper.h>
 
+#include "cache/util/clock.h"
 #include "cache/util/log.h"
 #include "cache/zkerror.h"
 
@@ -37,14 +38,6 @@ struct writer {
 	struct change *sent;
 	bool is_closed;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct writer *writer_new(const struct writer_config *config)
 {
@@ -279,7 +272,7 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 	if (!change)
 		return -ENOMEM;
 	change->writer = writer;
-	change->asked_at = now_ms();
+	change->asked_at = clock_now();
 	change->done = done;
 	change->arg = arg;
 	for (int i = 0; i < count; i++) {
@@ -319,7 +312,7 @@ void writer_connected(struct writer *writer)
 
 void writer_waiting(struct writer *writer)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_now();
 	struct change *late;
 
 	do {

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "cache/util/clock.h"
 #include "fusefs/draft.h"
 
 enum {
@@ -70,40 +71,22 @@ static void note_unsaved_locked(struct file *file)
 
 /* --- Life --- */
 
-static struct timespec after_ms(int ms)
-{
-	struct timespec at;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += ms / 1000;
-	at.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_sec++;
-		at.tv_nsec -= 1000000000;
-	}
-	return at;
-}
-
 struct files *files_new(struct cache *cache, size_t max_data)
 {
 	struct files *files = calloc(1, sizeof(*files));
-	pthread_condattr_t attributes;
 
 	if (!files)
 		return NULL;
 	files->cache = cache;
 	files->max_data = max_data;
 	pthread_mutex_init(&files->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&files->news, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_init_condition(&files->news);
 	return files;
 }
 
 void files_drain(struct files *files, int ms)
 {
-	const struct timespec until = after_ms(ms);
+	const struct timespec until = clock_at(clock_now() + ms);
 	int err = 0;
 
 	pthread_mutex_lock(&files->lock);
@@ -568,7 +551,7 @@ static bool is_put_off_locked(struct files *files, fuse_ino_t inode)
 /* A released file of the inode with something unsaved, held; NULL: none. */
 static struct file *find_released(struct files *files, fuse_ino_t inode)
 {
-	const struct timespec until = after_ms(RELEASE_MS);
+	const struct timespec until = clock_at(clock_now() + RELEASE_MS);
 	struct file *file;
 	int err = 0;
 

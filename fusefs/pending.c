@@ -8,6 +8,8 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "cache/util/clock.h"
+
 /* A caller with a signal to handle may wait so much longer for what it asked for: most answers come in that time, and few
  * programs expect EINTR of a file. One that is being killed is let go at once. */
 enum { INTERRUPT_GRACE_MS = 1000 };
@@ -27,14 +29,6 @@ struct pendings {
 	bool is_idle; /* the thread must be told when there is something in waiting */
 	bool is_stopping;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* --- Exactly one answer --- */
 
@@ -146,7 +140,7 @@ static void interrupt(struct pendings *pendings, uint64_t id)
 	} else if (pending) {
 		DL_DELETE(pendings->waiting, pending);
 		pending->is_interrupted = true;
-		pending->deadline = now_ms() + INTERRUPT_GRACE_MS;
+		pending->deadline = clock_now() + INTERRUPT_GRACE_MS;
 		DL_APPEND(pendings->interrupted, pending);
 		pthread_cond_signal(&pendings->changed);
 	}
@@ -189,8 +183,7 @@ static void sleep_locked(struct pendings *pendings)
 	if (pendings->interrupted && pendings->interrupted->deadline < until)
 		until = pendings->interrupted->deadline;
 	pendings->is_idle = !pendings->waiting;
-	at.tv_sec = (time_t)(until / 1000);
-	at.tv_nsec = (long)(until % 1000) * 1000000;
+	at = clock_at(until);
 	if (until == INT64_MAX)
 		(void)pthread_cond_wait(&pendings->changed, &pendings->lock);
 	else
@@ -204,7 +197,7 @@ static void *watch_time(void *arg)
 
 	pthread_mutex_lock(&pendings->lock);
 	while (!pendings->is_stopping) {
-		struct pending *late = take_late_locked(pendings, now_ms());
+		struct pending *late = take_late_locked(pendings, clock_now());
 
 		if (late) {
 			/* Its completion may free it as soon as the lock is open, but will not answer any more. */
@@ -227,16 +220,12 @@ static void *watch_time(void *arg)
 struct pendings *pendings_new(int timeout)
 {
 	struct pendings *pendings = calloc(1, sizeof(*pendings));
-	pthread_condattr_t attributes;
 
 	if (!pendings)
 		return NULL;
 	pendings->timeout = timeout;
 	pthread_mutex_init(&pendings->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&pendings->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_init_condition(&pendings->changed);
 	errno = pthread_create(&pendings->thread, NULL, watch_time, pendings);
 	if (errno == 0)
 		return pendings;
@@ -295,7 +284,7 @@ struct pending *pending_start(fuse_req_t req)
 	pthread_mutex_lock(&pendings->lock);
 	came_early = pending->is_interrupted;
 	pending->is_interrupted = false;
-	pending->deadline = now_ms() + pendings->timeout;
+	pending->deadline = clock_now() + pendings->timeout;
 	DL_DELETE(pendings->starting, pending);
 	DL_APPEND(pendings->waiting, pending);
 	if (pendings->is_idle)
