@@ -127,12 +127,12 @@ mount_zk() {
 	find_daemon "$MNT" >"$MNT.pid" || fail "zkfs succeeded, but no daemon serves '$MNT'"
 }
 
-# The pid of the zkfs that was started for a mountpoint.
+# The pid of the zkfs that this test started for a mountpoint, which may be relative; another may have one of that name.
 find_daemon() {
 	local proc
 
 	for proc in /proc/[0-9]*; do
-		if [ "$proc/exe" -ef "$ZKFS" ] && has_argument "$proc" "$1"; then
+		if [ "$proc/exe" -ef "$ZKFS" ] && has_argument "$proc" "$1" && is_ours "$proc"; then
 			echo "${proc#/proc/}"
 			return
 		fi
@@ -143,6 +143,10 @@ find_daemon() {
 # Quiet, because it may be another test's zkfs that ends just now.
 has_argument() {
 	tr '\0' '\n' <"$1/cmdline" | grep -qxF -- "$2"
+} 2>/dev/null
+
+is_ours() {
+	tr '\0' '\n' <"$1/environ" | grep -qxF -- "SCRATCH=$SCRATCH"
 } 2>/dev/null
 
 # zkfs_pid [NAME]: the pid of the daemon that serves a mountpoint.
