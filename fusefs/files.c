@@ -37,8 +37,8 @@ struct file {
 
 	_Atomic(bool) is_unlinked;
 	_Atomic(bool) is_released;
-	_Atomic(bool) is_put_off; /* closed by its owner, though a truncation is unsaved */
-	_Atomic(bool) is_unsaved; /* draft or saving holds something; set under lock, a hint without it */
+	_Atomic(int64_t) put_off_at; /* ms: when its owner closed it though a truncation is unsaved; 0: has not */
+	_Atomic(bool) is_unsaved;    /* draft or saving holds something; set under lock, a hint without it */
 
 	pthread_mutex_t lock;	/* a leaf, over the members below, but for `saving` while is_saving */
 	struct node_stat stat;	/* of base */
@@ -59,7 +59,7 @@ struct files {
 	size_t max_data;
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
-	pthread_cond_t news;  /* a save ended, a file was released */
+	pthread_cond_t news;  /* a save ended, a file was released, or written after its release was awaited */
 	size_t saves;	      /* under way */
 	struct file *open[BUCKETS];
 };
@@ -292,6 +292,14 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 
 /* --- Writing --- */
 
+/* Who waits in find_released looks again. */
+static void tell_news(struct files *files)
+{
+	pthread_mutex_lock(&files->lock);
+	pthread_cond_broadcast(&files->news);
+	pthread_mutex_unlock(&files->lock);
+}
+
 static void meet_owner_locked(struct file *file, uint64_t owner)
 {
 	if (!file->owner)
@@ -302,6 +310,7 @@ int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append,
 {
 	size_t max = file->files->max_data;
 	size_t begin = offset;
+	bool was_put_off;
 	int err = -EFBIG;
 
 	pthread_mutex_lock(&file->lock);
@@ -314,9 +323,11 @@ int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append,
 	if (err)
 		file->broken = err;
 	file->is_written = true;
-	atomic_store(&file->is_put_off, false);
+	was_put_off = atomic_exchange(&file->put_off_at, 0) != 0;
 	note_unsaved_locked(file);
 	pthread_mutex_unlock(&file->lock);
+	if (was_put_off)
+		tell_news(file->files);
 	return err;
 }
 
@@ -516,7 +527,7 @@ void file_close(struct file *file, uint64_t owner, file_saved_cb *done, void *ar
 	is_put_off = file->owner != owner;
 	if (!is_put_off && file->draft.is_dirty && !file->is_written && draft_is_whole(&file->draft)) {
 		is_put_off = true;
-		atomic_store(&file->is_put_off, true);
+		atomic_store(&file->put_off_at, clock_now());
 	}
 	is_put_off = is_put_off && !file->broken;
 	pthread_mutex_unlock(&file->lock);
@@ -528,36 +539,38 @@ void file_close(struct file *file, uint64_t owner, file_saved_cb *done, void *ar
 
 void file_release(struct file *file, file_saved_cb *done, void *arg)
 {
-	struct files *files = file->files;
-
-	pthread_mutex_lock(&files->lock);
 	atomic_store(&file->is_released, true);
-	pthread_cond_broadcast(&files->news);
-	pthread_mutex_unlock(&files->lock);
+	tell_news(file->files);
 	file_save(file, false, done, arg);
 }
 
-static bool is_put_off_locked(struct files *files, fuse_ino_t inode)
+/* Until when to wait for a release that may be on its way; 0: there is none. */
+static int64_t release_due_locked(struct files *files, fuse_ino_t inode)
 {
 	const struct file *file;
+	int64_t due = 0;
 
 	DL_FOREACH (*bucket(files, inode), file) {
-		if (file->inode.number == inode && file->is_put_off && !file->is_released)
-			return true;
+		int64_t put_off_at = file->put_off_at;
+
+		if (file->inode.number == inode && put_off_at && !file->is_released && put_off_at + RELEASE_MS > due)
+			due = put_off_at + RELEASE_MS;
 	}
-	return false;
+	return due > clock_now() ? due : 0;
 }
 
 /* A released file of the inode with something unsaved, held; NULL: none. */
 static struct file *find_released(struct files *files, fuse_ino_t inode)
 {
-	const struct timespec until = clock_at(clock_now() + RELEASE_MS);
 	struct file *file;
-	int err = 0;
+	int64_t due;
 
 	pthread_mutex_lock(&files->lock);
-	while (err != ETIMEDOUT && is_put_off_locked(files, inode))
-		err = pthread_cond_timedwait(&files->news, &files->lock, &until);
+	while ((due = release_due_locked(files, inode)) != 0) {
+		const struct timespec at = clock_at(due);
+
+		(void)pthread_cond_timedwait(&files->news, &files->lock, &at);
+	}
 	DL_FOREACH (*bucket(files, inode), file) {
 		if (file->inode.number == inode && file->is_released && file->is_unsaved && !file->is_unlinked)
 			break;

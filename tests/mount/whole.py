@@ -39,7 +39,7 @@ with mount() as mnt, client() as zk:
         with open(f'{mnt.path}/child', 'w', encoding='utf-8') as file:
             file.write('a')
             file.flush()
-            subprocess.run(['/bin/true'], check=True, close_fds=False, pass_fds=[file.fileno()])
+            subprocess.run(['/bin/true'], check=True, pass_fds=[file.fileno()])
             file.write('b')
 
     expect_eq(seen_by_watcher('/child', with_child), ([b'ab'], 1), 'a program with a child: what a watcher sees')
