@@ -15,8 +15,9 @@
 enum {
 	BUCKETS = 256,	  /* of open files, by inode */
 	PAGED_MAX = 4096, /* bytes of a paged file: one page on every machine */
-	RELEASE_MS = 2,	  /* for a release to arrive: it was sent before whatever waits for it */
-	QUIET_MS = 2000,  /* without a change, by the server's clock, before it is paged */
+	/* For a release to arrive after its close: it was sent before whatever waits for it, but another thread may have it. */
+	RELEASE_MS = 100,
+	QUIET_MS = 2000, /* without a change, by the server's clock, before it is paged */
 };
 
 /* Somebody who waits until what was unsaved when he came is saved. */
