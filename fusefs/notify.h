@@ -1,6 +1,7 @@
 /* Tells the kernel what of its caches became stale: a queue of changes and the thread that works through it, in order. Only this
- * thread calls fuse_lowlevel_notify_…: those wait for lookups in flight in the parent directory (fuse_reverse_inval_entry in
- * fs/fuse/dir.c takes its lock), so no answer to a request that holds a directory's lock may ever wait for it.
+ * thread takes anything back: fuse_lowlevel_notify_expire_entry waits for lookups in flight in the parent directory
+ * (fuse_reverse_inval_entry in fs/fuse/dir.c takes its lock), so no answer to a request that holds a directory's lock may ever
+ * wait for it. (The one other call of that family is file.c's store_page, which says why it may be made where it is.)
  *
  * Waiting for those lookups is also what makes the order right: an answer that was decided before the change has reached the
  * kernel's cache before it is taken back, and one that comes later is decided by a cache that knows the change. */
