@@ -1,0 +1,34 @@
+/* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes). For nobody else. */
+#ifndef ZKFS_CACHE_PARTS_H
+#define ZKFS_CACHE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache/cache.h"
+#include "cache/session.h"
+#include "cache/stream.h"
+#include "cache/tree.h"
+#include "cache/write.h"
+
+struct cache {
+	struct tree *tree;
+	struct stream *stream;
+	struct session *session;
+	struct writer *writer;
+	char *hosts, *chroot;
+	int timeout;
+	cache_changed_cb *changed;
+	void *changed_arg;
+	_Atomic(bool) is_watching;
+	_Atomic(uint64_t) moment;
+
+	pthread_mutex_t lock; /* a leaf, over the members below */
+	pthread_cond_t news;
+	bool is_connected; /* the session, at least once */
+	bool is_announced; /* the stream */
+	bool has_auth_failed;
+	bool was_unwatched; /* and the log says so */
+};
+
+#endif
