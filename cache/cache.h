@@ -117,6 +117,7 @@ struct cache_edit {
 	int64_t czxid;	   /* the znode must still be the one created by this; 0: whichever */
 	bool is_whole;	   /* the old contents do not matter: no version check, the last one wins */
 	bool is_directory; /* the znode is a directory and must stay one (DESIGN.md section 2: data for a directory) */
+	bool may_create; /* where there is no znode, one that is a file is made (compose is given a Stat of zeros, no data) */
 };
 
 /* Changes a znode's contents as the edit says, under a version check, again until nobody was in between. -ENOENT; -ESTALE:

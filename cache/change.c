@@ -205,10 +205,36 @@ static int update_compose(struct update *update, const struct node_info *info)
 	return err;
 }
 
+/* One that somebody else makes at the same time is changed, like any that was there. */
+static void update_created(int error, const struct node_stat *stat, void *arg)
+{
+	update_written(error == -EEXIST ? -EAGAIN : error, stat, arg);
+}
+
+static int update_create(struct update *update)
+{
+	const struct node_info none = { 0 };
+	struct buf composed = BUF_INIT;
+	int err = update->edit.compose(&none, &composed, update->edit.arg);
+
+	bytes_put(update->data);
+	update->data = err ? NULL : bytes_new(composed.data, composed.size);
+	buf_release(&composed);
+	if (!err && !update->data)
+		err = -ENOMEM;
+	return err ? err : cache_create(update->cache, update->path, update->data, update_created, update);
+}
+
 static void update_read(int error, const struct node_info *info, void *arg)
 {
 	struct update *update = arg;
 
+	if (error == -ENOENT && update->edit.may_create) {
+		error = update_create(update);
+		if (error)
+			update_end(update, error, NULL);
+		return;
+	}
 	if (!error)
 		error = update_compose(update, info);
 	if (error == 1) {

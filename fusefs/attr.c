@@ -40,7 +40,7 @@ double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, e
 	return cache_is_watching(mount->cache) && !is_unsaved ? NOTIFY_KERNEL_TIMEOUT : 0;
 }
 
-/* The inode's file is open here, though its znode is gone or another: it stays as it was. */
+/* The inode's file is open here, though its znode is gone or another: it stays as it was. Or there is none yet. */
 static bool reply_last_seen(struct pending *pending)
 {
 	struct inode_view *inode = &pending->inode;
@@ -50,7 +50,7 @@ static bool reply_last_seen(struct pending *pending)
 	if (!files_last_stat(pending->mount->files, inode->number, &last))
 		return false;
 	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, last.mtime, &attr);
-	attr.st_nlink = 0;
+	attr.st_nlink = inode->czxid == INODE_UNBORN && !inode->is_dead ? 1 : 0;
 	pending_reply_attr(pending, &attr, 0);
 	return true;
 }
@@ -114,6 +114,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 		(void)fuse_reply_err(req, EPERM);
 	else if (to_set & FUSE_SET_ATTR_SIZE)
 		file_truncate(req, number, attr->st_size < 0 ? 0 : (size_t)attr->st_size, file);
+	else if ((to_set & FUSE_SET_ATTR_MTIME_NOW) && (to_set & FUSE_SET_ATTR_ATIME_NOW))
+		file_touch(req, number);
 	else
 		op_getattr(req, number, file);
 }

@@ -54,10 +54,37 @@ static bool has_data(struct pending *pending, const struct node_info *info)
 			&last);
 }
 
+/* Answers with a file that has no znode yet. False: there is none at pending->path. */
+static bool reply_unborn(struct pending *pending)
+{
+	struct mount *mount = pending->mount;
+	fuse_ino_t number = pending->inode.type == INODE_NODE ? inodes_unborn(mount->inodes, pending->path, true) : 0;
+	struct node_stat stat;
+	struct stat attr;
+
+	if (!number)
+		return false;
+	if (!files_last_stat(mount->files, number, &stat)) {
+		inodes_forget(mount->inodes, number, 1);
+		return false;
+	}
+	(void)attr_fill(mount, number, INODE_NODE, KIND_FILE, &stat, stat.mtime, &attr);
+	pending_reply_entry(pending, &attr, 0);
+	return true;
+}
+
 static void lookup_read(int error, const struct node_info *info, void *arg)
 {
 	struct pending *pending = arg;
 
+	if (error == -ENOENT && reply_unborn(pending))
+		return;
+	if (error == -ENOENT && pending->flag) { /* it was unborn a moment ago, so it may have been born */
+		pending->flag = false;
+		error = cache_read(pending->mount->cache, pending->path, lookup_read, pending);
+		if (!error)
+			return;
+	}
 	if (!error && pending->inode.type == INODE_DATA && !has_data(pending, info))
 		error = -ENOENT;
 	if (error)
@@ -77,8 +104,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
 	if (err == -EILSEQ || err == -EPERM)
 		err = -ENOENT; /* there can be no such znode; who tries to make one is told why */
-	if (!err)
+	if (!err) {
+		pending->flag = inodes_unborn(pending->mount->inodes, pending->path, false) != 0;
 		err = cache_read(pending->mount->cache, pending->path, lookup_read, pending);
+	}
 	if (err)
 		pending_fail(pending, err);
 }
@@ -105,13 +134,18 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 /* --- Listing --- */
 
 /* An open directory: its entries as they were when it was opened, or when somebody began to read it anew. Offsets are places
- * in it: "." is 0, ".." 1, ".data" 2, the children come after. */
+ * in it: "." is 0, ".." 1, ".data" 2, the children come after, and then the files that have no znode yet. */
 struct directory {
 	_Atomic(unsigned) refs; /* the kernel's, and one for each request that waits for a newer listing */
-	pthread_mutex_t lock;	/* a leaf, over the members below */
+	char **unborn;		/* names of files that had no znode when it was opened; never changes */
+	ssize_t unborn_count;
+	pthread_mutex_t lock; /* a leaf, over the members below */
 	struct cache_children *children;
 	bool was_read;
 };
+
+/* As libfuse says it: 0 would hide the name. */
+enum { UNKNOWN_INODE = 0x7fffffff };
 
 enum { PLACE_SELF, PLACE_PARENT, PLACE_DATA, PLACE_CHILDREN };
 
@@ -120,11 +154,19 @@ static struct directory *directory_of(const struct fuse_file_info *file)
 	return (struct directory *)(uintptr_t)file->fh; /* NOLINT(performance-no-int-to-ptr): libfuse keeps it so */
 }
 
+static void free_names(char **names, ssize_t count)
+{
+	for (ssize_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
 static void directory_put(struct directory *directory)
 {
 	if (atomic_fetch_sub(&directory->refs, 1) != 1)
 		return;
 	cache_children_put(directory->children);
+	free_names(directory->unborn, directory->unborn_count);
 	pthread_mutex_destroy(&directory->lock);
 	free(directory);
 }
@@ -156,6 +198,7 @@ static void opendir_listed(int error, struct cache_children *children, void *arg
 	atomic_init(&directory->refs, 1);
 	pthread_mutex_init(&directory->lock, NULL);
 	directory->children = cache_children_get(children);
+	directory->unborn_count = inodes_unborn_in(pending->mount->inodes, pending->inode.path, &directory->unborn);
 	pending->file.fh = (uintptr_t)directory;
 	notify_after(pending->mount->notify, opendir_told, pending);
 }
@@ -181,6 +224,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
 /* A page of a listing being filled. */
 struct page {
 	struct pending *pending;
+	const struct directory *directory;
 	const struct cache_children *children;
 	bool with_attributes;
 	char *data;
@@ -283,10 +327,40 @@ static bool page_add_child(struct page *page, const struct cache_child *child, o
 	return fits;
 }
 
+static bool is_listed(const struct cache_children *children, const char *name)
+{
+	for (size_t i = 0; i < children->count; i++) {
+		if (strcmp(children->list[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A name alone, unless it has been born before the listing. */
+static bool page_add_unborn(struct page *page, const char *name, off_t next)
+{
+	struct fuse_entry_param entry = { .attr = { .st_mode = S_IFREG, .st_ino = UNKNOWN_INODE } };
+	size_t left = page->pending->size - page->used;
+	size_t size;
+
+	if (is_listed(page->children, name) ||
+		name_escape(name, inode_path_is_root(page->pending->inode.path), page->name) < 0)
+		return true;
+	if (!page->with_attributes)
+		return page_add_name(page, page->name, &entry.attr, next);
+	size = fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, page->name, &entry, next);
+	if (size <= left)
+		page->used += size;
+	return size <= left;
+}
+
 static bool page_add(struct page *page, off_t place)
 {
 	const struct cache_children *children = page->children;
+	off_t behind = PLACE_CHILDREN + (off_t)children->count;
 
+	if (place >= behind)
+		return page_add_unborn(page, page->directory->unborn[place - behind], place + 1);
 	if (place < PLACE_DATA)
 		return page_add_dots(page, place);
 	if (place > PLACE_DATA)
@@ -308,8 +382,11 @@ static void page_take_back(struct mount *mount, const struct page *page)
 static void reply_page(struct pending *pending, const struct cache_children *children)
 {
 	struct mount *mount = pending->mount;
-	struct page page = { .pending = pending, .children = children, .with_attributes = pending->flag };
-	off_t end = PLACE_CHILDREN + (off_t)children->count;
+	struct page page = { .pending = pending,
+		.directory = directory_of(&pending->file),
+		.children = children,
+		.with_attributes = pending->flag };
+	off_t end = PLACE_CHILDREN + (off_t)children->count + page.directory->unborn_count;
 
 	page.data = malloc(pending->size);
 	if (!page.data) {
@@ -534,18 +611,51 @@ static void unlinked(int error, const struct node_stat *stat, void *arg)
 	pending_fail(pending, error);
 }
 
+static void unlink_look(int error, void *arg);
+
+/* A file without a znode: whoever has it open keeps it, and it will never get one. If it is getting it just now, that is
+ * awaited. False: there is none. */
+static bool unlink_unborn(struct pending *pending)
+{
+	struct mount *mount = pending->mount;
+	fuse_ino_t number = inodes_unborn(mount->inodes, pending->path, false);
+
+	if (!number)
+		return false;
+	if (files_are_saving(mount->files, number)) {
+		files_save(mount->files, number, unlink_look, pending);
+		return true;
+	}
+	files_unlinked(mount->files, number);
+	inodes_abandon(mount->inodes, number);
+	pending_fail(pending, 0);
+	return true;
+}
+
 /* Remembers which inode is being removed, for its open files. */
 static void unlink_read(int error, const struct node_info *info, void *arg)
 {
 	struct pending *pending = arg;
 	struct mount *mount = pending->mount;
 
+	if (error == -ENOENT && unlink_unborn(pending))
+		return;
 	if (!error && kind_of(&info->stat, false) == KIND_DIRECTORY)
 		error = -EISDIR;
 	if (!error) {
 		pending->inode.number = inodes_number(mount->inodes, INODE_NODE, pending->path, &info->stat);
 		error = cache_remove(mount->cache, pending->path, -1, unlinked, pending);
 	}
+	if (error)
+		pending_fail(pending, error);
+}
+
+static void unlink_look(int error, void *arg)
+{
+	struct pending *pending = arg;
+
+	(void)error; /* of the save: told to whoever closes it */
+	error = cache_read(pending->mount->cache, pending->path, unlink_read, pending);
 	if (error)
 		pending_fail(pending, error);
 }
@@ -562,7 +672,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!err && pending->inode.type == INODE_DATA)
 		err = empty_data(pending);
 	else if (!err)
-		err = cache_read(pending->mount->cache, pending->path, unlink_read, pending);
+		unlink_look(0, pending);
 	if (err)
 		pending_fail(pending, err);
 }
@@ -582,6 +692,15 @@ static void rmdir_removed(int error, const struct node_stat *stat, void *arg)
 	pending_fail(pending, error);
 }
 
+static bool has_unborn(struct pending *pending)
+{
+	char **names;
+	ssize_t count = inodes_unborn_in(pending->mount->inodes, pending->path, &names);
+
+	free_names(names, count);
+	return count > 0;
+}
+
 /* A directory with data is not empty; the version keeps it from being given some unseen. */
 static void rmdir_read(int error, const struct node_info *info, void *arg)
 {
@@ -589,7 +708,7 @@ static void rmdir_read(int error, const struct node_info *info, void *arg)
 
 	if (!error && kind_of(&info->stat, false) != KIND_DIRECTORY)
 		error = -ENOTDIR;
-	if (!error && info->stat.data_length > 0)
+	if (!error && (info->stat.data_length > 0 || has_unborn(pending)))
 		error = -ENOTEMPTY;
 	if (!error)
 		error = cache_remove(pending->mount->cache, pending->path, info->stat.version, rmdir_removed, pending);

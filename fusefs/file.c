@@ -1,9 +1,13 @@
 /* Files from open to release: FUSE's requests onto files.h, which says what goes through the kernel's page cache. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cache/util/log.h"
 #include "fusefs/files.h"
@@ -74,15 +78,11 @@ static void open_told(void *arg)
 		file_put(file);
 }
 
-static void open_read(int error, const struct node_info *node, void *arg)
+static void open_node(struct pending *pending, const struct node_info *node)
 {
-	struct pending *pending = arg;
+	int error = check_readable(&pending->file, node);
 	struct file *file;
 
-	if (error == -ENOENT || (!error && !inode_is(&pending->inode, &node->stat)))
-		error = -ESTALE; /* the kernel then looks the path up again */
-	if (!error)
-		error = check_readable(&pending->file, node);
 	if (error) {
 		pending_fail(pending, error);
 		return;
@@ -94,6 +94,26 @@ static void open_read(int error, const struct node_info *node, void *arg)
 	}
 	set_handle(&pending->file, file);
 	notify_after(pending->mount->notify, open_told, pending);
+}
+
+static void open_read(int error, const struct node_info *node, void *arg)
+{
+	struct pending *pending = arg;
+	struct inode_view *inode = &pending->inode;
+	struct node_info unborn = { 0 };
+
+	if (error == -ENOENT && inode->czxid == INODE_UNBORN &&
+		files_unborn(pending->mount->files, inode->number, &unborn)) {
+		open_node(pending, &unborn);
+		node_info_release(&unborn);
+		return;
+	}
+	if (error == -ENOENT || (!error && !inode_is(inode, &node->stat)))
+		error = -ESTALE; /* the kernel then looks the path up again */
+	if (error)
+		pending_fail(pending, error);
+	else
+		open_node(pending, node);
 }
 
 static void open_settled(int error, void *arg)
@@ -177,11 +197,6 @@ static void created(int error, const struct node_stat *stat, void *arg)
 {
 	struct pending *pending = arg;
 
-	if (error == -EEXIST && !(pending->file.flags & O_EXCL)) {
-		error = cache_read(pending->mount->cache, pending->path, create_read, pending);
-		if (!error)
-			return;
-	}
 	if (error) {
 		pending_fail(pending, error);
 		return;
@@ -190,7 +205,45 @@ static void created(int error, const struct node_stat *stat, void *arg)
 	reply_create(pending, &(struct node_info){ .stat = *stat, .changed = stat->mtime });
 }
 
-/* Replies: create, error. */
+/* The file is there for this machine; the znode is born with its contents (files.h). */
+static void reply_unborn(struct pending *pending)
+{
+	struct inode_view *inode = &pending->inode;
+	struct mount *mount = pending->mount;
+	struct node_info node = { .stat = { .czxid = INODE_UNBORN, .version = 1 } };
+	struct stat attr;
+	struct timespec now;
+	struct file *file;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	node.stat.ctime = node.stat.mtime = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	inode->path = pending->path;
+	pending->path = NULL;
+	inode->kind = KIND_FILE;
+	inode->czxid = INODE_UNBORN;
+	inode->number = inodes_enter_unborn(mount->inodes, inode->path);
+	file = inode->number ? file_open(mount->files, inode, &node, pending->file.flags | O_CREAT) : NULL;
+	if (!file) {
+		if (inode->number)
+			inodes_forget(mount->inodes, inode->number, 1);
+		pending_fail(pending, -ENOMEM);
+		return;
+	}
+	set_handle(&pending->file, file);
+	(void)attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node.stat, node.stat.mtime, &attr);
+	if (!pending_reply_create(pending, &attr, 0))
+		file_put(file);
+}
+
+static void create_looked(int error, const struct node_info *node, void *arg)
+{
+	if (error == -ENOENT)
+		reply_unborn(arg);
+	else
+		create_read(error, node, arg);
+}
+
+/* Replies: create, error. With O_EXCL the znode is made at once, for that is how programs take a name. */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info)
 {
 	struct pending *pending = pending_start(req);
@@ -203,6 +256,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
 	if (!err && pending->inode.type == INODE_DATA)
 		err = cache_read(pending->mount->cache, pending->path, create_read, pending);
+	else if (!err && !(info->flags & O_EXCL))
+		err = cache_read(pending->mount->cache, pending->path, create_looked, pending);
 	else if (!err)
 		err = cache_create(pending->mount->cache, pending->path, NULL, created, pending);
 	if (err)
@@ -373,7 +428,90 @@ void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_f
 		files_settle(mount->files, number, truncate_settled, pending);
 }
 
+/* --- touch --- */
+
+static int compose_same(const struct node_info *old, struct buf *out, void *arg)
+{
+	(void)arg;
+	if (old->data)
+		(void)buf_append(out, old->data->data, old->data->size);
+	return out->failed ? -ENOMEM : 0;
+}
+
+/* What was unsaved is saved now, and that moved the time. */
+static void touch_saved(int error, void *arg)
+{
+	struct pending *pending = arg;
+	struct node_stat stat;
+	struct stat attr;
+
+	if (error || !files_last_stat(pending->mount->files, pending->inode.number, &stat)) {
+		pending_fail(pending, error ? error : -ESTALE);
+		return;
+	}
+	(void)attr_fill(pending->mount, pending->inode.number, pending->inode.type, KIND_FILE, &stat, stat.mtime,
+		&attr);
+	pending_reply_attr(pending, &attr, 0);
+}
+
+void file_touch(fuse_req_t req, fuse_ino_t number)
+{
+	struct pending *pending = pending_start(req);
+	struct cache_edit edit = { .compose = compose_same, .done = truncated, .arg = pending };
+	struct mount *mount;
+	size_t unsaved;
+	int err;
+
+	if (!pending)
+		return;
+	mount = pending->mount;
+	err = inodes_look(mount->inodes, number, &pending->inode);
+	if (!err && files_unsaved_size(mount->files, number, &unsaved)) {
+		files_save(mount->files, number, touch_saved, pending);
+		return;
+	}
+	edit.czxid = pending->inode.czxid;
+	edit.is_directory = pending->inode.type == INODE_DATA;
+	if (!err)
+		err = cache_update(mount->cache, pending->inode.path, &edit);
+	if (err)
+		pending_fail(pending, err);
+}
+
 /* --- flush, fsync, release --- */
+
+/* The number of the inode that a descriptor of a process belongs to; 0: not told (by Linux before 5.14). */
+static fuse_ino_t inode_of(int fdinfo, const char *descriptor)
+{
+	int fd = openat(fdinfo, descriptor, O_RDONLY | O_CLOEXEC);
+	FILE *info = fd >= 0 ? fdopen(fd, "r") : NULL;
+	unsigned long long number = 0;
+	char line[256];
+
+	while (info && number == 0 && fgets(line, sizeof(line), info))
+		(void)sscanf(line, "ino: %llu", &number);
+	if (info)
+		(void)fclose(info);
+	return number;
+}
+
+/* Whether the thread that closes has, in its process, another descriptor of the inode. (A process that ends has none left by
+ * then.) Where it cannot be seen we say no: it is only a matter of when an empty file is saved. */
+static bool closer_has_copy(pid_t closer, fuse_ino_t number)
+{
+	struct dirent *entry;
+	bool has_copy = false;
+	char name[64];
+	DIR *dir;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/fdinfo", (int)closer);
+	dir = opendir(name);
+	while (dir && !has_copy && (entry = readdir(dir)) != NULL)
+		has_copy = entry->d_name[0] != '.' && inode_of(dirfd(dir), entry->d_name) == number;
+	if (dir)
+		(void)closedir(dir);
+	return has_copy;
+}
 
 /* What was saved, and what it was merged with, is seen by whoever looks next. */
 static void saved_told(void *arg)
@@ -395,10 +533,13 @@ static void flushed(int error, void *arg)
 void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct pending *pending = pending_start(req);
+	struct file *file = file_of(info);
+	bool has_copy;
 
-	(void)number;
-	if (pending)
-		file_close(file_of(info), info->lock_owner, flushed, pending);
+	if (!pending)
+		return;
+	has_copy = file_is_bare(file) && closer_has_copy(fuse_req_ctx(req)->pid, number);
+	file_close(file, info->lock_owner, has_copy, flushed, pending);
 }
 
 static void fsync_synced(int error, const struct node_stat *stat, void *arg)

@@ -18,6 +18,10 @@ enum {
 	/* For a release to arrive after its close: it was sent before whatever waits for it, but another thread may have it. */
 	RELEASE_MS = 100,
 	QUIET_MS = 2000, /* without a change, by the server's clock, before it is paged */
+	/* What an open file holds is saved after so long without a further write (DESIGN.md section 3), */
+	REST_MS = 1000,
+	APPEND_MS = 5000, /* or, of an O_APPEND writer, so long after the first unsaved byte; */
+	RETRY_MS = 5000,  /* and again after a failure. */
 };
 
 /* Somebody who waits until what was unsaved when he came is saved. */
@@ -32,14 +36,16 @@ struct file {
 	struct file *prev, *next; /* under files->lock, */
 	unsigned refs;		  /* and so is this */
 	struct files *files;	  /* never changes, */
-	struct inode_view inode;  /* nor does this, */
+	struct inode_view inode;  /* nor does this, but for the czxid, which is under file->lock */
 	bool is_paged;		  /* nor this, */
 	bool is_writer;		  /* nor this */
 
 	_Atomic(bool) is_unlinked;
 	_Atomic(bool) is_released;
 	_Atomic(int64_t) put_off_at; /* ms: when its owner closed it though a truncation is unsaved; 0: has not */
-	_Atomic(bool) is_unsaved;    /* draft or saving holds something; set under lock, a hint without it */
+	_Atomic(bool) is_underway;   /* as is_saving, a hint without lock */
+	_Atomic(bool) is_unsaved;    /* there is something to save, or being saved; set under lock, a hint without it */
+	_Atomic(int64_t) due;	     /* ms: when it is to be saved by itself; 0: never */
 
 	pthread_mutex_t lock;	/* a leaf, over the members below, but for `saving` while is_saving */
 	struct node_stat stat;	/* of base */
@@ -47,6 +53,8 @@ struct file {
 	uint64_t owner;		/* 0: not known yet */
 	int broken;		/* 0, or the -errno of the write that failed */
 	bool is_written;	/* something was written since the file was last saved */
+	int64_t written_at;	/* ms: when that began */
+	bool needs_birth;	/* it was opened to make its znode, and has not yet */
 	struct draft draft;	/* unsaved, over base */
 	struct draft saving;	/* on its way; the save under way alone uses it */
 	struct bytes *old_base; /* while is_saving: what base was before it was taken to be saved */
@@ -57,32 +65,57 @@ struct file {
 
 struct files {
 	struct cache *cache;
+	struct inodes *inodes;
 	size_t max_data;
+	pthread_t thread;
+	_Atomic(int64_t) wakes_at; /* ms: when the thread looks for files that are due; INT64_MAX: it must be told */
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t news;  /* a save ended, a file was released, or written after its release was awaited */
-	size_t saves;	      /* under way */
+	pthread_cond_t has_due;
+	bool is_stopping;
+	size_t saves; /* under way */
 	struct file *open[BUCKETS];
 };
 
 static void note_unsaved_locked(struct file *file)
 {
-	atomic_store(&file->is_unsaved, file->draft.is_dirty || file->is_saving);
+	atomic_store(&file->is_underway, file->is_saving);
+	atomic_store(&file->is_unsaved, file->draft.is_dirty || file->is_saving || file->needs_birth);
 }
 
 /* --- Life --- */
 
-struct files *files_new(struct cache *cache, size_t max_data)
+static void *files_main(void *arg);
+
+struct files *files_new(struct cache *cache, struct inodes *inodes, size_t max_data)
 {
 	struct files *files = calloc(1, sizeof(*files));
+	int err;
 
 	if (!files)
 		return NULL;
 	files->cache = cache;
+	files->inodes = inodes;
 	files->max_data = max_data;
 	pthread_mutex_init(&files->lock, NULL);
 	clock_init_condition(&files->news);
-	return files;
+	clock_init_condition(&files->has_due);
+	err = pthread_create(&files->thread, NULL, files_main, files);
+	if (!err)
+		return files;
+	free(files);
+	errno = err;
+	return NULL;
+}
+
+void files_stop(struct files *files)
+{
+	pthread_mutex_lock(&files->lock);
+	files->is_stopping = true;
+	pthread_cond_signal(&files->has_due);
+	pthread_mutex_unlock(&files->lock);
+	(void)pthread_join(files->thread, NULL);
 }
 
 void files_drain(struct files *files, int ms)
@@ -108,6 +141,7 @@ void files_free(struct files *files)
 		DL_FOREACH_SAFE (files->open[i], file, next)
 			file_free(file);
 	}
+	pthread_cond_destroy(&files->has_due);
 	pthread_cond_destroy(&files->news);
 	pthread_mutex_destroy(&files->lock);
 	free(files);
@@ -173,6 +207,9 @@ struct file *file_open(struct files *files, const struct inode_view *inode, cons
 	file->inode = *inode;
 	file->inode.path = strdup(inode->path);
 	file->stat = info->stat;
+	if (file->inode.czxid == INODE_UNBORN)
+		file->inode.czxid = info->stat.czxid;
+	file->needs_birth = file->inode.czxid == INODE_UNBORN && (flags & O_CREAT);
 	file->is_writer = (flags & O_ACCMODE) != O_RDONLY;
 	file->is_paged = !file->is_writer && info->data && info->data->size <= PAGED_MAX && is_quiet(&info->stat);
 	file->base = info->data ? bytes_get(info->data) : bytes_new(NULL, 0);
@@ -197,6 +234,29 @@ void file_get(struct file *file)
 	pthread_mutex_unlock(&file->files->lock);
 }
 
+/* Whether some other open file of the inode may still make its znode. */
+static bool has_other_parent(const struct file *file)
+{
+	struct files *files = file->files;
+	const struct file *other;
+
+	pthread_mutex_lock(&files->lock);
+	DL_FOREACH (*bucket(files, file->inode.number), other) {
+		if (other != file && other->inode.number == file->inode.number && other->is_unsaved &&
+			!other->is_unlinked)
+			break;
+	}
+	pthread_mutex_unlock(&files->lock);
+	return other != NULL;
+}
+
+/* This file will not make the inode's znode; if nobody will, it is not there any more. */
+static void give_up_birth(struct file *file)
+{
+	if (!has_other_parent(file))
+		inodes_abandon(file->files->inodes, file->inode.number);
+}
+
 void file_put(struct file *file)
 {
 	struct files *files = file->files;
@@ -207,8 +267,11 @@ void file_put(struct file *file)
 	if (is_last)
 		DL_DELETE(*bucket(files, file->inode.number), file);
 	pthread_mutex_unlock(&files->lock);
-	if (is_last)
-		file_free(file);
+	if (!is_last)
+		return;
+	if (file->inode.czxid == INODE_UNBORN)
+		give_up_birth(file);
+	file_free(file);
 }
 
 bool file_is_paged(const struct file *file)
@@ -278,12 +341,13 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 {
 	bool fits;
 
-	if (!info->data || !inode_is(&file->inode, &info->stat))
+	if (!info->data)
 		return;
 	pthread_mutex_lock(&file->lock);
 	/* A paged file's page must not be longer than the size that the kernel knows; if it is shorter, the kernel finds out. */
 	fits = file->is_paged ? info->data->size <= file->base->size : offset == 0 || continues(info->data, file->base);
-	if (!file->draft.is_dirty && !file->is_saving && file->stat.mzxid != info->stat.mzxid && fits) {
+	if (fits && inode_is(&file->inode, &info->stat) && !file->draft.is_dirty && !file->is_saving &&
+		file->stat.mzxid != info->stat.mzxid) {
 		bytes_put(file->base);
 		file->base = bytes_get(info->data);
 		file->stat = info->stat;
@@ -301,6 +365,98 @@ static void tell_news(struct files *files)
 	pthread_mutex_unlock(&files->lock);
 }
 
+/* --- Saving by itself --- */
+
+/* Something was written: when it is to be saved if nothing more comes. Gives that. */
+static int64_t note_written_locked(struct file *file, bool is_append)
+{
+	int64_t now = clock_now();
+	int64_t due = now + REST_MS;
+
+	if (!file->is_written)
+		file->written_at = now;
+	file->is_written = true;
+	if (is_append && file->written_at + APPEND_MS < due)
+		due = file->written_at + APPEND_MS;
+	atomic_store(&file->due, due);
+	return due;
+}
+
+/* The thread is told when it would come too late; mostly it wakes in time by itself, for an older file's sake. */
+static void plan(struct files *files, int64_t due)
+{
+	if (atomic_load(&files->wakes_at) <= due)
+		return;
+	pthread_mutex_lock(&files->lock);
+	pthread_cond_signal(&files->has_due);
+	pthread_mutex_unlock(&files->lock);
+}
+
+/* A file that is due, held; NULL: none, and *next is when one will be. */
+static struct file *find_due_locked(struct files *files, int64_t now, int64_t *next)
+{
+	struct file *file;
+
+	*next = INT64_MAX;
+	for (int i = 0; i < BUCKETS; i++) {
+		DL_FOREACH (files->open[i], file) {
+			int64_t due = file->due;
+
+			if (due && due <= now) {
+				file->refs++;
+				return file;
+			}
+			if (due && due < *next)
+				*next = due;
+		}
+	}
+	return NULL;
+}
+
+/* Whoever closes the file is told of an error, by another try. */
+static void rested(int error, void *arg)
+{
+	struct file *file = arg;
+	int64_t due = clock_now() + RETRY_MS;
+
+	if (error && atomic_load(&file->is_unsaved)) {
+		atomic_store(&file->due, due);
+		plan(file->files, due);
+	}
+	file_put(file);
+}
+
+static void *files_main(void *arg)
+{
+	struct files *files = arg;
+	int64_t next;
+
+	pthread_mutex_lock(&files->lock);
+	while (!files->is_stopping) {
+		struct file *file;
+
+		atomic_store(&files->wakes_at, INT64_MAX); /* who writes from here on either is seen below or tells */
+		file = find_due_locked(files, clock_now(), &next);
+		if (file) {
+			pthread_mutex_unlock(&files->lock);
+			atomic_store(&file->due, 0);
+			file_save(file, true, rested, file);
+			pthread_mutex_lock(&files->lock);
+		} else if (next == INT64_MAX) {
+			(void)pthread_cond_wait(&files->has_due, &files->lock);
+		} else {
+			const struct timespec at = clock_at(next);
+
+			atomic_store(&files->wakes_at, next);
+			(void)pthread_cond_timedwait(&files->has_due, &files->lock, &at);
+		}
+	}
+	pthread_mutex_unlock(&files->lock);
+	return NULL;
+}
+
+/* --- Writing, as its callers see it --- */
+
 static void meet_owner_locked(struct file *file, uint64_t owner)
 {
 	if (!file->owner)
@@ -311,6 +467,7 @@ int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append,
 {
 	size_t max = file->files->max_data;
 	size_t begin = offset;
+	int64_t due;
 	bool was_put_off;
 	int err = -EFBIG;
 
@@ -323,10 +480,11 @@ int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append,
 				: draft_write(&file->draft, offset, data, size, file->base->size);
 	if (err)
 		file->broken = err;
-	file->is_written = true;
+	due = note_written_locked(file, is_append);
 	was_put_off = atomic_exchange(&file->put_off_at, 0) != 0;
 	note_unsaved_locked(file);
 	pthread_mutex_unlock(&file->lock);
+	plan(file->files, due);
 	if (was_put_off)
 		tell_news(file->files);
 	return err;
@@ -334,6 +492,7 @@ int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append,
 
 int file_cut(struct file *file, size_t size)
 {
+	int64_t due = INT64_MAX;
 	int err;
 
 	if (size > file->files->max_data)
@@ -343,9 +502,13 @@ int file_cut(struct file *file, size_t size)
 	if (!err && size == 0) {
 		file->broken = 0;
 		file->is_written = false;
+		atomic_store(&file->due, 0);
+	} else if (!err) {
+		due = note_written_locked(file, false);
 	}
 	note_unsaved_locked(file);
 	pthread_mutex_unlock(&file->lock);
+	plan(file->files, due);
 	return err;
 }
 
@@ -378,6 +541,9 @@ static int begin_saving_locked(struct file *file)
 	draft_move(&file->saving, &file->draft);
 	file->is_saving = true;
 	file->is_written = false;
+	file->needs_birth = false;
+	atomic_store(&file->due, 0);
+	note_unsaved_locked(file);
 	return 0;
 }
 
@@ -401,8 +567,10 @@ static void end_saving_locked(struct file *file, int error, const struct node_st
 	if (error)
 		file->base = file->old_base;
 	file->old_base = NULL;
-	if (error && wants_keep_locked(file) && draft_overlay(&file->saving, &file->draft, file->base->size) == 0)
+	if (error && wants_keep_locked(file) && draft_overlay(&file->saving, &file->draft, file->base->size) == 0) {
 		draft_move(&file->draft, &file->saving);
+		file->needs_birth = file->inode.czxid == INODE_UNBORN;
+	}
 	draft_release(&file->saving);
 	file->is_saving = false;
 	note_unsaved_locked(file);
@@ -412,6 +580,8 @@ static void end_saving_locked(struct file *file, int error, const struct node_st
 	bytes_put(file->base);
 	file->base = bytes_get(data);
 	file->stat = *stat;
+	if (file->inode.czxid == INODE_UNBORN)
+		file->inode.czxid = stat->czxid;
 }
 
 static void save(struct file *file);
@@ -420,10 +590,13 @@ static void saved(int error, const struct node_stat *stat, struct bytes *data, v
 {
 	struct file *file = arg;
 	struct saver *savers;
-	bool goes_on;
+	bool goes_on, is_lost;
 
+	if (!error)
+		inodes_born(file->files->inodes, file->inode.number, stat->czxid);
 	pthread_mutex_lock(&file->lock);
 	end_saving_locked(file, error, stat, data);
+	is_lost = error && file->inode.czxid == INODE_UNBORN && !file->is_unsaved;
 	if (error && atomic_load(&file->is_unlinked))
 		error = 0; /* as with any unlinked file: it has nowhere to be kept */
 	savers = file->savers;
@@ -431,6 +604,8 @@ static void saved(int error, const struct node_stat *stat, struct bytes *data, v
 	file->next_savers = NULL;
 	goes_on = file->savers != NULL;
 	pthread_mutex_unlock(&file->lock);
+	if (is_lost)
+		give_up_birth(file);
 	tell_savers(savers, error);
 	if (goes_on)
 		save(file);
@@ -442,6 +617,10 @@ static int compose(const struct node_info *old, struct buf *out, void *arg)
 {
 	const struct file *file = arg;
 
+	if (old->stat.czxid && !file->saving.is_dirty)
+		return 1; /* only to be made, and somebody has */
+	if (old->stat.czxid && file->inode.type == INODE_NODE && kind_of(&old->stat, false) == KIND_DIRECTORY)
+		return -EISDIR;
 	return draft_compose(&file->saving, old->data ? old->data->data : NULL, old->data ? old->data->size : 0, out);
 }
 
@@ -452,7 +631,6 @@ static void save(struct file *file)
 		.compose = compose,
 		.done = saved,
 		.arg = file,
-		.czxid = file->inode.czxid,
 		.is_directory = file->inode.type == INODE_DATA,
 	};
 	struct saver *savers = NULL;
@@ -463,6 +641,8 @@ static void save(struct file *file)
 	pthread_mutex_lock(&file->lock);
 	err = begin_saving_locked(file);
 	edit.is_whole = draft_is_whole(&file->saving);
+	edit.may_create = file->inode.czxid == INODE_UNBORN;
+	edit.czxid = edit.may_create ? 0 : file->inode.czxid;
 	if (err) {
 		savers = file->savers;
 		file->savers = NULL;
@@ -507,7 +687,8 @@ void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
 	pthread_mutex_lock(&file->lock);
 	broken = file->broken;
 	/* An unlinked file keeps what was written for as long as it is open, and for nobody else. */
-	has_work = !broken && (file->is_saving || (file->draft.is_dirty && !atomic_load(&file->is_unlinked)));
+	has_work = !broken &&
+		(file->is_saving || ((file->draft.is_dirty || file->needs_birth) && !atomic_load(&file->is_unlinked)));
 	if (has_work)
 		begins = join_savers_locked(file, saver);
 	pthread_mutex_unlock(&file->lock);
@@ -519,14 +700,31 @@ void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
 	}
 }
 
-void file_close(struct file *file, uint64_t owner, file_saved_cb *done, void *arg)
+static bool is_bare_locked(const struct file *file)
+{
+	if (file->is_written)
+		return false;
+	return file->draft.is_dirty ? draft_is_whole(&file->draft) : file->needs_birth;
+}
+
+bool file_is_bare(struct file *file)
+{
+	bool is_bare;
+
+	pthread_mutex_lock(&file->lock);
+	is_bare = is_bare_locked(file);
+	pthread_mutex_unlock(&file->lock);
+	return is_bare;
+}
+
+void file_close(struct file *file, uint64_t owner, bool has_copy, file_saved_cb *done, void *arg)
 {
 	bool is_put_off;
 
 	pthread_mutex_lock(&file->lock);
 	meet_owner_locked(file, owner);
 	is_put_off = file->owner != owner;
-	if (!is_put_off && file->draft.is_dirty && !file->is_written && draft_is_whole(&file->draft)) {
+	if (!is_put_off && has_copy && is_bare_locked(file)) {
 		is_put_off = true;
 		atomic_store(&file->put_off_at, clock_now());
 	}
@@ -613,7 +811,91 @@ void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, vo
 	file_save(file, false, settled, settle);
 }
 
+/* --- All open files of an inode --- */
+
+struct save_all {
+	struct file **files; /* held */
+	size_t count, saved;
+	int error;
+	file_saved_cb *done;
+	void *arg;
+};
+
+static void save_next(struct save_all *all);
+
+static void one_saved(int error, void *arg)
+{
+	struct save_all *all = arg;
+
+	file_put(all->files[all->saved++]);
+	if (!all->error)
+		all->error = error;
+	save_next(all);
+}
+
+static void save_next(struct save_all *all)
+{
+	if (all->saved < all->count) {
+		file_save(all->files[all->saved], true, one_saved, all);
+		return;
+	}
+	all->done(all->error, all->arg);
+	free(all->files);
+	free(all);
+}
+
+/* False: no memory. */
+static bool gather_unsaved_locked(struct files *files, fuse_ino_t inode, struct save_all *all)
+{
+	struct file *file;
+	size_t count = 0;
+
+	DL_FOREACH (*bucket(files, inode), file)
+		count += file->inode.number == inode && file->is_unsaved ? 1 : 0;
+	all->files = calloc(count + 1, sizeof(struct file *));
+	if (!all->files)
+		return false;
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (all->count < count && file->inode.number == inode && file->is_unsaved) {
+			file->refs++;
+			all->files[all->count++] = file;
+		}
+	}
+	return true;
+}
+
+void files_save(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg)
+{
+	struct save_all *all = calloc(1, sizeof(*all));
+	bool has_memory = all != NULL;
+
+	if (all) {
+		*all = (struct save_all){ .done = done, .arg = arg };
+		pthread_mutex_lock(&files->lock);
+		has_memory = gather_unsaved_locked(files, inode, all);
+		pthread_mutex_unlock(&files->lock);
+	}
+	if (has_memory) {
+		save_next(all);
+	} else {
+		free(all);
+		done(-ENOMEM, arg);
+	}
+}
+
 /* --- What an inode's open files know --- */
+
+bool files_are_saving(struct files *files, fuse_ino_t inode)
+{
+	bool are_saving = false;
+	struct file *file;
+
+	pthread_mutex_lock(&files->lock);
+	DL_FOREACH (*bucket(files, inode), file)
+		are_saving |= file->inode.number == inode && file->is_underway;
+	pthread_mutex_unlock(&files->lock);
+	return are_saving;
+}
 
 /* An open file of the inode, held: one with unsaved bytes if that is asked for. NULL: none. */
 static struct file *find(struct files *files, fuse_ino_t inode, bool unsaved)
@@ -718,5 +1000,28 @@ bool files_last_stat(struct files *files, fuse_ino_t inode, struct node_stat *st
 	stat->data_length = (int32_t)draft_size(&file->draft, file->base->size);
 	pthread_mutex_unlock(&file->lock);
 	file_put(file);
+	return true;
+}
+
+bool files_unborn(struct files *files, fuse_ino_t inode, struct node_info *info)
+{
+	struct file *file = find(files, inode, true);
+	struct buf composed = BUF_INIT;
+
+	memset(info, 0, sizeof(*info));
+	if (!file)
+		return false;
+	pthread_mutex_lock(&file->lock);
+	info->stat = file->stat;
+	if (!file->is_unlinked && file->inode.czxid == INODE_UNBORN &&
+		draft_compose(&file->draft, file->base->data, file->base->size, &composed) == 0)
+		info->data = bytes_new(composed.data, composed.size);
+	pthread_mutex_unlock(&file->lock);
+	buf_release(&composed);
+	file_put(file);
+	if (!info->data)
+		return false;
+	info->stat.data_length = (int32_t)info->data->size;
+	info->changed = info->stat.mtime;
 	return true;
 }

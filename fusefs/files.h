@@ -21,16 +21,21 @@
 struct file;
 struct files;
 
-/* NULL: no memory. */
-struct files *files_new(struct cache *cache, size_t max_data);
+/* Starts a thread, which saves what has been left unsaved for a while. NULL: errno says why. */
+struct files *files_new(struct cache *cache, struct inodes *inodes, size_t max_data);
+
+/* Ends the thread. */
+void files_stop(struct files *files);
 
 /* Waits until no save is under way, at most ms. */
 void files_drain(struct files *files, int ms);
 
-/* After cache_stop. Files that the kernel never released go with it. NULL is fine. */
+/* After files_stop and cache_stop. Files that the kernel never released go with it. NULL is fine. */
 void files_free(struct files *files);
 
-/* Opens what inode shows: info is its znode's. The file is held once; file_put gives it back. NULL: no memory. */
+/* Opens what inode shows: info is its znode's. The file is held once; file_put gives it back. NULL: no memory.
+ * With an inode that has no znode yet (INODE_UNBORN), info is that of files_unborn; or, with O_CREAT, of nothing, and then the
+ * znode is made with the first save. */
 struct file *file_open(struct files *files, const struct inode_view *inode, const struct node_info *info, int flags);
 
 /* The open file that file_open's caller put into libfuse's info->fh. */
@@ -78,11 +83,15 @@ int file_cut(struct file *file, size_t size);
 typedef void file_saved_cb(int error, void *arg);
 void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg);
 
+/* Whether nothing was written yet: all that is unsaved is a truncation, or that the file was made. */
+bool file_is_bare(struct file *file);
+
 /* One of perhaps several descriptors of the open file is closed, by owner: saves as file_save does, unless it is not yet time.
- * That is so when it is a copy that some other process inherited (the owner is who wrote or closed first), or when nothing but
- * a truncation is unsaved: a shell's "echo x >file" opens, copies the descriptor, closes the first and only then writes, and
- * nobody is to see the file empty. What is put off is saved by a later close, or by file_release. */
-void file_close(struct file *file, uint64_t owner, file_saved_cb *done, void *arg);
+ * That is so when it is a copy that some other process inherited (the owner is who wrote or closed first), or when nothing
+ * was written yet and the owner has_copy, another descriptor of it: a shell's "echo x >file" opens, copies the descriptor,
+ * closes the first and only then writes, and nobody is to see the file empty. What is put off is saved by a later close, or
+ * by file_release. */
+void file_close(struct file *file, uint64_t owner, bool has_copy, file_saved_cb *done, void *arg);
 
 /* The last descriptor is closed; as file_save. */
 void file_release(struct file *file, file_saved_cb *done, void *arg);
@@ -90,6 +99,16 @@ void file_release(struct file *file, file_saved_cb *done, void *arg);
 /* Calls done once nothing is unsaved in files of the inode that were released: whoever opens it next must find it. May wait a
  * moment for a release that is on its way. */
 void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg);
+
+/* Whether a save of one of its open files is under way. */
+bool files_are_saving(struct files *files, fuse_ino_t inode);
+
+/* Saves what is unsaved in any open file of the inode; as file_save that keeps. */
+void files_save(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg);
+
+/* What an inode without a znode shows to who opens it too: the contents of the file that will make it. info must be released.
+ * False: there is none, or no memory. */
+bool files_unborn(struct files *files, fuse_ino_t inode, struct node_info *info);
 
 /* The kernel is being told the attributes of this inode: its paged files read this version from now on. */
 void files_told(struct files *files, fuse_ino_t inode, const struct node_info *info);

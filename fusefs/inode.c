@@ -30,7 +30,8 @@ struct place {
 
 struct inode {
 	UT_hash_handle hh;
-	struct inode *prev, *next; /* in place->inodes */
+	struct inode *prev, *next;		 /* in place->inodes */
+	struct inode *unborn_prev, *unborn_next; /* in inodes->unborn, while its czxid is INODE_UNBORN */
 	struct place *place;
 	fuse_ino_t number;
 	uint64_t lookups;
@@ -43,6 +44,8 @@ struct inodes {
 	pthread_mutex_t lock; /* a leaf, over everything */
 	struct inode *by_number;
 	struct place *places;
+	struct inode *unborn;  /* that no znode is known of; dead ones too */
+	uint64_t unborn_count; /* ever */
 };
 
 static struct key key_of(enum inode_type type, const char *path, const struct node_stat *stat)
@@ -83,6 +86,48 @@ static struct inode *find_locked(struct inodes *inodes, fuse_ino_t number)
 	return inode;
 }
 
+static struct place *find_place_locked(struct inodes *inodes, const char *path)
+{
+	struct place *place;
+
+	HASH_FIND(hh, inodes->places, path, strlen(path), place);
+	return place;
+}
+
+/* The file at this place that waits for its znode; NULL: there is none. */
+static struct inode *find_unborn_locked(struct place *place)
+{
+	struct inode *inode = NULL;
+
+	if (place)
+		DL_SEARCH_SCALAR(place->inodes, inode, key.czxid, INODE_UNBORN);
+	return inode && !inode->is_dead ? inode : NULL;
+}
+
+/* The file has a znode now, or never will. */
+static void born_locked(struct inodes *inodes, struct inode *inode, int64_t czxid)
+{
+	inode->key.czxid = czxid;
+	DL_DELETE2(inodes->unborn, inode, unborn_prev, unborn_next);
+}
+
+/* The inode with this key at its place. A file that waits for its znode becomes this one. */
+static struct inode *find_at_locked(struct inodes *inodes, struct place *place, const struct key *key)
+{
+	struct inode *inode = NULL;
+
+	if (!place)
+		return NULL;
+	DL_FOREACH (place->inodes, inode) {
+		if (same_key(&inode->key, key))
+			return inode;
+	}
+	inode = key->type == INODE_NODE && key->kind == KIND_FILE ? find_unborn_locked(place) : NULL;
+	if (inode)
+		born_locked(inodes, inode, key->czxid);
+	return inode;
+}
+
 /* The inode with this key, or NULL and the number it is to have. */
 static struct inode *find_key_locked(struct inodes *inodes, const struct key *key, fuse_ino_t *number)
 {
@@ -92,21 +137,24 @@ static struct inode *find_key_locked(struct inodes *inodes, const struct key *ke
 		*number = FUSE_ROOT_ID;
 		return find_locked(inodes, *number);
 	}
+	inode = find_at_locked(inodes, find_place_locked(inodes, key->path), key);
+	if (inode) {
+		*number = inode->number;
+		return inode;
+	}
 	for (*number = hash_key(key);; (*number)++) {
 		if (*number <= FUSE_ROOT_ID)
 			continue;
-		inode = find_locked(inodes, *number);
-		if (!inode || same_key(&inode->key, key))
-			return inode;
+		if (!find_locked(inodes, *number))
+			return NULL;
 	}
 }
 
 static struct place *place_locked(struct inodes *inodes, const char *path)
 {
+	struct place *place = find_place_locked(inodes, path);
 	size_t size = strlen(path);
-	struct place *place;
 
-	HASH_FIND(hh, inodes->places, path, size, place);
 	if (place)
 		return place;
 	place = calloc(1, sizeof(*place) + size + 1);
@@ -155,6 +203,8 @@ static struct inode *add_locked(struct inodes *inodes, const struct key *key, fu
 static void remove_locked(struct inodes *inodes, struct inode *inode)
 {
 	HASH_DEL(inodes->by_number, inode);
+	if (inode->key.czxid == INODE_UNBORN)
+		DL_DELETE2(inodes->unborn, inode, unborn_prev, unborn_next);
 	DL_DELETE(inode->place->inodes, inode);
 	put_place_locked(inodes, inode->place);
 	free(inode);
@@ -227,15 +277,17 @@ bool inode_is(const struct inode_view *view, const struct node_stat *stat)
 	const struct key key = key_of(view->type, view->path, stat);
 
 	/* A directory's data stays what it is for as long as the znode exists. */
-	return key.czxid == view->czxid && key.kind == view->kind;
+	return key.kind == view->kind && (key.czxid == view->czxid || view->czxid == INODE_UNBORN);
 }
 
 static void bury_locked(struct place *place)
 {
 	struct inode *inode;
 
-	DL_FOREACH (place->inodes, inode)
-		inode->is_dead = true;
+	DL_FOREACH (place->inodes, inode) {
+		if (inode->key.czxid != INODE_UNBORN) /* that one it cannot have been */
+			inode->is_dead = true;
+	}
 }
 
 /* What stood in this place before the one that is entered is dead; unless somebody knows a younger one there already. */
@@ -276,10 +328,113 @@ void inodes_died(struct inodes *inodes, const char *path)
 	struct place *place;
 
 	pthread_mutex_lock(&inodes->lock);
-	HASH_FIND(hh, inodes->places, path, strlen(path), place);
+	place = find_place_locked(inodes, path);
 	if (place && !inode_path_is_root(path))
 		bury_locked(place);
 	pthread_mutex_unlock(&inodes->lock);
+}
+
+/* --- Files that wait for their znode --- */
+
+fuse_ino_t inodes_enter_unborn(struct inodes *inodes, const char *path)
+{
+	const struct key key = { .type = INODE_NODE, .kind = KIND_FILE, .czxid = INODE_UNBORN, .path = path };
+	struct inode *inode;
+	fuse_ino_t number;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_unborn_locked(find_place_locked(inodes, path));
+	if (!inode) {
+		number = hash_key(&key) + inodes->unborn_count++;
+		while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
+			number++;
+		inode = add_locked(inodes, &key, number);
+		if (inode) {
+			bury_locked(inode->place);
+			DL_APPEND2(inodes->unborn, inode, unborn_prev, unborn_next);
+		}
+	}
+	if (inode)
+		inode->lookups++;
+	number = inode ? inode->number : 0;
+	pthread_mutex_unlock(&inodes->lock);
+	return number;
+}
+
+fuse_ino_t inodes_unborn(struct inodes *inodes, const char *path, bool is_lookup)
+{
+	fuse_ino_t number = 0;
+	struct inode *inode;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_unborn_locked(find_place_locked(inodes, path));
+	if (inode) {
+		inode->lookups += is_lookup ? 1 : 0;
+		number = inode->number;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return number;
+}
+
+void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
+{
+	struct inode *inode, *other;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	if (inode && inode->key.czxid == INODE_UNBORN) {
+		born_locked(inodes, inode, czxid);
+		DL_FOREACH (inode->place->inodes, other) {
+			if (other != inode && same_key(&other->key, &inode->key))
+				inode->is_dead = true; /* it was found by its name first */
+		}
+	}
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+void inodes_abandon(struct inodes *inodes, fuse_ino_t number)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	if (inode && inode->key.czxid == INODE_UNBORN)
+		inode->is_dead = true;
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+static bool is_child_locked(const struct inode *inode, const char *directory, size_t size)
+{
+	const char *path = inode->key.path;
+
+	return !inode->is_dead && strncmp(path, directory, size) == 0 && path[size] == '/' &&
+		!strchr(path + size + 1, '/');
+}
+
+ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***list)
+{
+	size_t size = inode_path_is_root(directory) ? 0 : strlen(directory);
+	const struct inode *inode;
+	ssize_t count = 0;
+
+	*list = NULL;
+	pthread_mutex_lock(&inodes->lock);
+	DL_FOREACH2 (inodes->unborn, inode, unborn_next)
+		count += is_child_locked(inode, directory, size) ? 1 : 0;
+	if (count > 0)
+		*list = calloc((size_t)count, sizeof(**list));
+	count = count > 0 && !*list ? -ENOMEM : 0;
+	if (*list) {
+		DL_FOREACH2 (inodes->unborn, inode, unborn_next) {
+			char *name =
+				is_child_locked(inode, directory, size) ? strdup(inode->key.path + size + 1) : NULL;
+
+			if (name)
+				(*list)[count++] = name;
+		}
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return count;
 }
 
 fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat)

@@ -21,6 +21,10 @@ enum inode_type {
 	INODE_DATA, /* the data of the znode, which is a directory, as its file ".data" */
 };
 
+/* As a czxid: of a file that has been opened to be made and has no znode yet, for that is born with its contents (DESIGN.md
+ * section 3). Its inode becomes that of the first znode that is a file at its path, ours or anybody's. */
+#define INODE_UNBORN INT64_C(-1)
+
 /* A copy of what is known of an inode. */
 struct inode_view {
 	fuse_ino_t number;
@@ -55,6 +59,22 @@ fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char
 
 /* The znode at this path has been removed: its inodes are dead. (They also are when another is entered in their place.) */
 void inodes_died(struct inodes *inodes, const char *path);
+
+/* The inode of a file at this path that has no znode yet, a new one or one that is there, with one more lookup counted. 0: no memory. */
+fuse_ino_t inodes_enter_unborn(struct inodes *inodes, const char *path);
+
+/* The inode at this path that has no znode yet; is_lookup: with one more lookup counted. 0: there is none. */
+fuse_ino_t inodes_unborn(struct inodes *inodes, const char *path, bool is_lookup);
+
+/* It has one now, created by this. No effect if that is known. */
+void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid);
+
+/* It will never have one: it is dead. No effect on one that has. */
+void inodes_abandon(struct inodes *inodes, fuse_ino_t number);
+
+/* The names (unescaped) of the files without a znode in the directory at this path, in *list; the caller frees each and the
+ * list. Gives how many; -ENOMEM. */
+ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***list);
 
 /* The kernel forgets count lookups. */
 void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count);

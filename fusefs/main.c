@@ -222,7 +222,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 	config.changed_arg = mount->notify;
 	mount->cache = mount->notify ? cache_new(&config) : NULL;
 	if (mount->cache)
-		mount->files = files_new(mount->cache, options->max_data);
+		mount->files = files_new(mount->cache, mount->inodes, options->max_data);
 	if (mount->pendings && mount->files)
 		return true;
 	(void)fprintf(stderr, "zkfs: cannot start: %s\n", strerror(errno));
@@ -232,6 +232,8 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 /* Every request is answered by then: the cache's stop ends those that waited for it. */
 static void free_parts(struct mount *mount)
 {
+	if (mount->files)
+		files_stop(mount->files);
 	if (mount->cache)
 		cache_stop(mount->cache);
 	files_free(mount->files);

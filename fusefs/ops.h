@@ -56,6 +56,9 @@ void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 /* Makes the contents of the open file (info, or NULL: of the inode at once) size long, then answers with its attributes. */
 void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_file_info *info);
 
+/* Sets the contents as they are, so that the time moves and watchers are told; then answers with the attributes. */
+void file_touch(fuse_req_t req, fuse_ino_t number);
+
 /* flock.c */
 void op_flock(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info, int operation);
 void op_getlk(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info, struct flock *lock);

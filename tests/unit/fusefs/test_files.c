@@ -9,25 +9,30 @@
 #include <string.h>
 #include <time.h>
 
+#include "fusefs/inode.h"
 #include "tests/fake/cache.h"
 #include "tests/unit/unit.h"
 
 enum { MAX_DATA = 1000, INODE = 77, OWNER = 1 };
 
 static struct cache *cache;
+static struct inodes *inodes;
 static struct files *files;
 
 static void setup(void)
 {
 	cache = fake_cache_new();
-	files = files_new(cache, MAX_DATA);
+	inodes = inodes_new();
+	files = files_new(cache, inodes, MAX_DATA);
 	fake_cache_create(cache, "/f", "hello");
 }
 
 static void teardown(void)
 {
 	ck_assert_int_le(fake_cache_counts(cache).most_for_one, 1);
+	files_stop(files);
 	files_free(files);
+	inodes_free(inodes);
 	fake_cache_free(cache);
 }
 
@@ -915,7 +920,7 @@ static void close_by(struct file *file, uint64_t owner, int error)
 {
 	struct told told = { .error = 1 };
 
-	file_close(file, owner, tell, &told);
+	file_close(file, owner, true, tell, &told);
 	check_told(&told, 1, error);
 }
 
