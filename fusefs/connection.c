@@ -10,6 +10,10 @@
 
 enum { MAX_BACKGROUND = 1024 };
 
+/* In flags2: files that bypass the page cache may be mapped all the same, MAP_SHARED too (Linux 6.6; older headers and kernels do
+ * not know it, and it does nothing there: such a mapping is ENODEV). */
+static const uint32_t DIRECT_IO_ALLOW_MMAP = UINT32_C(1) << (36 - 32);
+
 /* No reply. */
 void op_init(void *userdata, struct fuse_conn_info *connection)
 {
@@ -37,7 +41,8 @@ static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdat
 		parts[1].iov_len == sizeof(struct fuse_init_out)) {
 		struct fuse_init_out *init = parts[1].iov_base;
 
-		init->flags |= FUSE_PARALLEL_DIROPS;
+		init->flags |= FUSE_PARALLEL_DIROPS | FUSE_INIT_EXT;
+		init->flags2 |= DIRECT_IO_ALLOW_MMAP;
 	}
 	return writev(fd, parts, count);
 }

@@ -336,7 +336,8 @@ void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struc
 void op_write(fuse_req_t req, fuse_ino_t number, const char *data, size_t size, off_t offset,
 	struct fuse_file_info *info)
 {
-	int err = file_write(file_of(info), info->lock_owner, (size_t)offset, info->flags & O_APPEND, data, size);
+	bool is_append = (info->flags & O_APPEND) && !info->writepage; /* a mapping's pages have their places */
+	int err = file_write(file_of(info), info->lock_owner, (size_t)offset, is_append, data, size);
 
 	(void)number;
 	if (err)
