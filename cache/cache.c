@@ -54,6 +54,23 @@ static bool deliver(struct cache *cache, const char *path, enum tree_query query
 	return again;
 }
 
+static int send_fetch(struct cache *cache, const char *path, enum tree_query query, enum stream_read read);
+
+/* A name was not there: see tree_wants_names. */
+static void fetch_names(struct cache *cache, const char *path)
+{
+	struct stream_reply failed = { .error = 0 };
+	enum stream_read read;
+	char *parent;
+
+	if (!tree_wants_names(cache->tree, path, clock_now(), &read, &parent))
+		return;
+	failed.error = send_fetch(cache, parent, TREE_CHILDREN, read);
+	if (failed.error)
+		(void)deliver(cache, parent, TREE_CHILDREN, &read, &failed);
+	free(parent);
+}
+
 static void fetch_done(const struct stream_reply *reply, void *arg)
 {
 	const struct stream_reply failed = { .error = -ENOMEM };
@@ -65,6 +82,8 @@ static void fetch_done(const struct stream_reply *reply, void *arg)
 			return;
 		(void)deliver(cache, fetch->path, fetch->query, &fetch->read, &failed);
 	}
+	if (reply->error == -ENOENT && fetch->query == TREE_NODE)
+		fetch_names(cache, fetch->path);
 	free(fetch);
 }
 

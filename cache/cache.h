@@ -66,7 +66,7 @@ bool cache_is_watching(struct cache *cache);
 /* info: NULL on error. */
 typedef void cache_node_cb(int error, const struct node_info *info, void *arg);
 
-/* The znode's Stat and its data; -ENOENT. Data that may not be read: success with info->data NULL and info->data_error. */
+/* The znode's Stat (of a directory pzxid may be an older one: events tell no zxid) and its data; -ENOENT. Data that may not be read: success with info->data NULL and info->data_error. */
 int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg);
 
 /* A znode's children with the Stat of each, in creation order (czxid, then name). Immutable and counted: take a reference to

@@ -16,6 +16,9 @@ struct change {
 	struct cache *cache;
 	char *path;
 	bool is_birth_or_death;
+	struct tree_mark mark; /* of the znode before */
+	uint32_t events;       /* that the change makes of it; 0: not to be remembered */
+	struct bytes *data;    /* what it leaves */
 	struct write_result result;
 	cache_done_cb *done;
 	void *arg;
@@ -26,6 +29,7 @@ static void change_end(struct change *change)
 	const struct write_result *result = &change->result;
 
 	change->done(result->error, result->error ? NULL : &result->stat, change->arg);
+	bytes_put(change->data);
 	free(change->path);
 	free(change);
 }
@@ -34,9 +38,12 @@ static void change_end(struct change *change)
 static void change_fenced(int error, void *arg)
 {
 	struct change *change = arg;
+	const struct write_result *result = &change->result;
+	struct tree *tree = change->cache->tree;
 
-	(void)error;
-	tree_changed_by_us(change->cache->tree, change->path, change->result.zxid, change->is_birth_or_death);
+	tree_changed_by_us(tree, change->path, &change->mark, result->zxid, change->is_birth_or_death);
+	if (!error && !result->error && change->events)
+		tree_fill(tree, change->path, &change->mark, change->events, &result->stat, change->data, clock_now());
 	change_end(change);
 }
 
@@ -65,6 +72,20 @@ static void change_done(const struct write_result *result, void *arg)
 		change_end(change);
 }
 
+/* What a change of one znode's data alone leaves is known. */
+static void note_what_is_left(struct change *change, const struct write_step *steps, int count)
+{
+	const struct write_step *last = &steps[count - 1];
+
+	change->mark = tree_mark(change->cache->tree, change->path);
+	for (int i = 0; i < count; i++) {
+		if (steps[i].verb == WRITE_DELETE || strcmp(steps[i].path, change->path) != 0)
+			return;
+	}
+	change->events = change->mark.serial ? (uint32_t)count : 0;
+	change->data = bytes_get(last->data);
+}
+
 static int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count,
 	cache_done_cb *done, void *arg)
 {
@@ -78,11 +99,16 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		.done = done,
 		.arg = arg,
 		.is_birth_or_death = steps[0].verb != WRITE_SET };
-	if (change->path)
+	if (change->path) {
+		note_what_is_left(change, steps, count);
 		err = writer_submit(cache->writer, steps, count, change_done, change);
+	}
 	if (err) {
+		bytes_put(change->data);
 		free(change->path);
 		free(change);
+	} else {
+		stream_probe(cache->stream);
 	}
 	return err;
 }

@@ -66,6 +66,7 @@ struct stream {
 	struct sockaddr_storage next_server;
 	socklen_t next_server_size; /* 0: no news */
 	int corked;
+	bool has_probe; /* a ping is to be sent */
 	bool is_asleep; /* about to poll or in it */
 	bool is_stopping;
 
@@ -80,6 +81,7 @@ struct stream {
 	int64_t silent_since;				 /* INT64_MAX: the server answers */
 	uint32_t pings_sent, pings_answered, fence_ping; /* fence_ping: the count at which the fences' was sent */
 	int32_t xid;
+	bool probes;	     /* a ping is to be sent ahead */
 	bool is_announced;   /* the handlers know of this connection */
 	bool has_complained; /* the log knows of the outage */
 	bool can_multi_read;
@@ -171,6 +173,18 @@ int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
 	if (is_stopping)
 		free(fence);
 	return is_stopping ? -ECANCELED : 0;
+}
+
+void stream_probe(struct stream *stream)
+{
+	bool needs_wake;
+
+	pthread_mutex_lock(&stream->lock);
+	stream->has_probe = true;
+	needs_wake = needs_wake_locked(stream);
+	pthread_mutex_unlock(&stream->lock);
+	if (needs_wake)
+		wake(stream);
 }
 
 void stream_cork(struct stream *stream)
@@ -573,6 +587,9 @@ static void send_probes(struct stream *stream)
 {
 	enum fence_probe probe;
 
+	if (stream->probes && stream->pings_answered == stream->pings_sent) /* else who waits asks by itself */
+		send_ping(stream);
+	stream->probes = false;
 	while ((probe = fences_next_probe(&stream->fences)) != FENCE_NO_PROBE) {
 		if (probe == FENCE_PING) {
 			send_ping(stream);
@@ -630,6 +647,8 @@ static bool take_incoming(struct stream *stream)
 	fences = stream->incoming_fences;
 	stream->incoming_fences = NULL;
 	take_server_locked(stream, &moved);
+	stream->probes |= stream->has_probe;
+	stream->has_probe = false;
 	pthread_mutex_unlock(&stream->lock);
 
 	DL_CONCAT(stream->queue, incoming);
@@ -737,7 +756,8 @@ static void sleep_until_news(struct stream *stream, int64_t now)
 	if (link_wants_write(&stream->link))
 		fds[1].events |= POLLOUT;
 	pthread_mutex_lock(&stream->lock);
-	has_news = stream->incoming || stream->incoming_fences || stream->next_server_size || stream->is_stopping;
+	has_news = stream->has_probe || stream->incoming || stream->incoming_fences || stream->next_server_size ||
+		stream->is_stopping;
 	stream->is_asleep = !has_news;
 	pthread_mutex_unlock(&stream->lock);
 

@@ -80,6 +80,10 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 void stream_cork(struct stream *stream);
 void stream_uncork(struct stream *stream);
 
+/* A change has just been sent: asks the server, ahead of its answer, how far it is. Where both go through one queue there (a
+ * server alone) the reply comes right behind the change, and the change's fence need not ask. Any thread. */
+void stream_probe(struct stream *stream);
+
 /* Calls done once the stream has passed the change with this zxid, or, for 0, everything that was acknowledged to anyone
  * before the call. Also noted as seen: no server that is behind it will be read from. Ends with -ETIMEDOUT after the
  * timeout. 0: done is called once, on the stream's thread or before the call returns; -ENOMEM, -ECANCELED: it is not. Any thread. */

@@ -17,6 +17,12 @@ enum part {
 	PART_CHILDREN = 4, /* and so are children */
 	PART_ABSENT = 8,   /* there is no such znode */
 	PART_SECRET = 16,  /* its data cannot be read */
+	PART_NAMES = 32,   /* every child is among children, or is a node here */
+};
+
+enum {
+	MISSES_MIN = 2,	     /* names not found in a directory, until its names are read, */
+	NAMES_MAX = 1 << 14, /* if it has no more children than this */
 };
 
 /* A read on its way and who waits for it. */
@@ -34,6 +40,11 @@ struct node {
 	int64_t listed;	    /* ms: when children was last read */
 	struct bytes *data; /* kept while unverified: the znode may turn out unchanged */
 	struct listing *children;
+	const char **sorted;   /* the names in children; NULL: not needed yet */
+	uint64_t serial;       /* no other node has it, ever */
+	uint32_t events;       /* that the node was told of, or its children's births and deaths */
+	uint32_t misses;       /* names asked for and not found in it */
+	bool is_partial;       /* a child was born or died since children was read */
 	struct fetch *fetches; /* TREE_QUERIES of them, or NULL: none under way */
 	uint32_t epoch;	       /* in which parts was learned */
 	uint8_t parts;
@@ -50,6 +61,7 @@ struct tree {
 	bool is_watching;
 	uint32_t epoch;
 	uint64_t hits, misses;
+	uint64_t last_serial;
 };
 
 struct tree *tree_new(size_t limit, int ttl)
@@ -87,7 +99,9 @@ static void drop_children(struct tree *tree, struct node *node)
 		tree->bytes -= node->children->size;
 	listing_put(node->children);
 	node->children = NULL;
-	node->parts &= (uint8_t)~PART_CHILDREN;
+	free(node->sorted);
+	node->sorted = NULL;
+	node->parts &= (uint8_t) ~(PART_CHILDREN | PART_NAMES);
 }
 
 static void node_free(struct tree *tree, struct node *node)
@@ -130,6 +144,7 @@ static struct node *add_locked(struct tree *tree, const char *path, size_t size)
 		return NULL;
 	memcpy(node->path, path, size);
 	node->epoch = tree->epoch;
+	node->serial = ++tree->last_serial;
 	node->is_hashed = true;
 	HASH_ADD_KEYPTR(hh, tree->nodes, node->path, size, node);
 	if (!node->is_hashed) {
@@ -149,6 +164,24 @@ static void used_locked(struct tree *tree, struct node *node)
 	DL_APPEND(tree->lru, node);
 }
 
+static struct node *parent_locked(struct tree *tree, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash || slash[1] == '\0')
+		return NULL; /* the root has none */
+	return find_locked(tree, path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* The node is about to be forgotten, and may be the only one to tell that the name is taken. */
+static void forget_name_locked(struct tree *tree, const struct node *node)
+{
+	struct node *parent = parent_locked(tree, node->path);
+
+	if (parent)
+		parent->parts &= (uint8_t)~PART_NAMES;
+}
+
 /* Down to the limit; keep and those somebody waits for stay. */
 static void evict_locked(struct tree *tree, const struct node *keep)
 {
@@ -159,18 +192,11 @@ static void evict_locked(struct tree *tree, const struct node *keep)
 	DL_FOREACH_SAFE (tree->lru, node, next) {
 		if (tree->bytes <= tree->limit)
 			break;
-		if (node != keep && !node->fetches)
+		if (node != keep && !node->fetches) {
+			forget_name_locked(tree, node);
 			node_free(tree, node);
+		}
 	}
-}
-
-static struct node *parent_locked(struct tree *tree, const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (!slash || slash[1] == '\0')
-		return NULL; /* the root has none */
-	return find_locked(tree, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
 /* --- Validity --- */
@@ -185,7 +211,7 @@ static bool is_valid_locked(const struct tree *tree, const struct node *node, un
 
 		return now - read < tree->ttl;
 	}
-	if (parts & PART_CHILDREN)
+	if (parts & (PART_CHILDREN | PART_NAMES))
 		return now - node->listed < TREE_UNSEEN_MS;
 	if (parts & (PART_ABSENT | PART_SECRET))
 		return now - node->checked < TREE_UNSEEN_MS;
@@ -218,6 +244,33 @@ static bool is_answered_locked(const struct tree *tree, const struct node *node,
 		return is_valid_locked(tree, node, PART_STAT | PART_CHILDREN, now);
 	return is_valid_locked(tree, node, PART_STAT | PART_DATA, now) ||
 		is_valid_locked(tree, node, PART_STAT | PART_SECRET, now);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool is_named(struct node *node, const char *name)
+{
+	size_t count = node->children->count;
+
+	if (!node->sorted) {
+		node->sorted = malloc((count + 1) * sizeof(*node->sorted));
+		if (!node->sorted)
+			return true; /* as far as we know */
+		memcpy(node->sorted, node->children->names, count * sizeof(*node->sorted));
+		qsort(node->sorted, count, sizeof(*node->sorted), compare_names);
+	}
+	return bsearch(&name, node->sorted, count, sizeof(*node->sorted), compare_names) != NULL;
+}
+
+/* Whether the path, which has no node here, is known not to be there. */
+static bool is_absent_locked(struct tree *tree, const char *path, int64_t now)
+{
+	struct node *parent = tree->is_watching ? parent_locked(tree, path) : NULL;
+
+	return parent && is_valid_locked(tree, parent, PART_NAMES, now) && !is_named(parent, strrchr(path, '/') + 1);
 }
 
 /* Contents that are probably still good and not small are verified rather than fetched again. */
@@ -259,8 +312,13 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 
 	pthread_mutex_lock(&tree->lock);
 	node = find_locked(tree, path, size);
-	if (!node)
+	if (!node && is_absent_locked(tree, path, now)) {
+		tree->hits++;
+		*error = -ENOENT;
+		step = TREE_READY;
+	} else if (!node) {
 		node = add_locked(tree, path, size);
+	}
 	if (node) {
 		used_locked(tree, node);
 		if (is_answered_locked(tree, node, query, now, error)) {
@@ -288,10 +346,10 @@ static void take_stat_locked(struct tree *tree, struct node *node, const struct 
 		drop_data(tree, node);
 	else if (node->data)
 		node->parts |= PART_DATA;
-	if (!same || node->stat.pzxid != stat->pzxid)
+	if (!same || (node->is_partial ? node->epoch != tree->epoch : node->stat.pzxid != stat->pzxid)) {
 		drop_children(tree, node);
-	else if (node->children && node->epoch != tree->epoch) {
-		node->parts |= PART_CHILDREN;
+	} else if (node->children && node->epoch != tree->epoch) {
+		node->parts |= PART_CHILDREN | PART_NAMES;
 		node->listed = now;
 	}
 	if (!same)
@@ -329,8 +387,9 @@ static void take_children_locked(struct tree *tree, struct node *node, struct li
 {
 	drop_children(tree, node);
 	node->children = listing_get(children);
+	node->is_partial = false;
 	tree->bytes += children->size;
-	node->parts |= PART_CHILDREN;
+	node->parts |= PART_CHILDREN | PART_NAMES;
 	node->listed = now;
 }
 
@@ -403,14 +462,26 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 
 /* --- What makes stale --- */
 
-static void children_changed_locked(struct tree *tree, const char *path, int64_t wall)
+/* The names last listed stay as they are, and the new one gets a node. */
+static void children_changed_locked(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall)
 {
 	struct node *parent = parent_locked(tree, path);
+	size_t size = strlen(path);
 
 	if (!parent)
 		return;
-	drop_children(tree, parent);
-	parent->parts &= (uint8_t)~PART_STAT; /* cversion, pzxid, numChildren */
+	if (type == WIRE_CREATED && (parent->parts & PART_NAMES) && !find_locked(tree, path, size) &&
+		!add_locked(tree, path, size))
+		parent->parts &= (uint8_t)~PART_NAMES;
+	if (!(parent->parts & PART_NAMES))
+		drop_children(tree, parent);
+	parent->parts &= (uint8_t)~PART_CHILDREN;
+	parent->is_partial = true;
+	parent->events++;
+	if (parent->stat.cversion == 0)
+		parent->parts &= (uint8_t)~PART_STAT; /* with the first child more may change; the root has no counts */
+	parent->stat.cversion++;		      /* DataNode.copyStat: 2 * births - children */
+	parent->stat.num_children += type == WIRE_CREATED ? 1 : -1;
 	if (wall > parent->changed)
 		parent->changed = wall;
 }
@@ -421,6 +492,8 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 
 	pthread_mutex_lock(&tree->lock);
 	node = find_locked(tree, path, strlen(path));
+	if (node)
+		node->events++;
 	if (node && type == WIRE_DATA_CHANGED) {
 		node->parts &= (uint8_t) ~(PART_STAT | PART_SECRET);
 		drop_data(tree, node);
@@ -430,7 +503,8 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 		drop_children(tree, node);
 	}
 	if (type != WIRE_DATA_CHANGED)
-		children_changed_locked(tree, path, wall);
+		children_changed_locked(tree, type, path, wall);
+	evict_locked(tree, NULL);
 	pthread_mutex_unlock(&tree->lock);
 }
 
@@ -449,18 +523,80 @@ void tree_broken(struct tree *tree)
 	pthread_mutex_unlock(&tree->lock);
 }
 
-void tree_changed_by_us(struct tree *tree, const char *path, int64_t zxid, bool is_birth_or_death)
+void tree_changed_by_us(struct tree *tree, const char *path, const struct tree_mark *mark, int64_t zxid,
+	bool is_birth_or_death)
 {
+	struct node *node;
+	bool was_told;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path, strlen(path));
+	was_told = node && tree->epoch == mark->epoch && node->serial == mark->serial && node->events != mark->events;
+	if (node && !was_told && (zxid == 0 || node->stat.mzxid < zxid))
+		node->parts = 0;
+	node = is_birth_or_death && !was_told ? parent_locked(tree, path) : NULL;
+	if (node && (zxid == 0 || node->stat.pzxid < zxid))
+		node->parts &= (uint8_t) ~(PART_STAT | PART_CHILDREN | PART_NAMES);
+	pthread_mutex_unlock(&tree->lock);
+}
+
+struct tree_mark tree_mark(struct tree *tree, const char *path)
+{
+	struct tree_mark mark = { 0 };
+	size_t size = strlen(path);
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = tree->is_watching ? find_locked(tree, path, size) : NULL;
+	if (tree->is_watching && !node)
+		node = add_locked(tree, path, size);
+	if (node)
+		mark = (struct tree_mark){ .serial = node->serial, .epoch = tree->epoch, .events = node->events };
+	pthread_mutex_unlock(&tree->lock);
+	return mark;
+}
+
+void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark, uint32_t events,
+	const struct node_stat *stat, struct bytes *data, int64_t now)
+{
+	const struct stream_reply reply = { .stat = *stat,
+		.data = data ? data->data : "",
+		.data_size = data ? data->size : 0 };
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
 	node = find_locked(tree, path, strlen(path));
-	if (node && (zxid == 0 || node->stat.mzxid < zxid))
-		node->parts = 0;
-	node = is_birth_or_death ? parent_locked(tree, path) : NULL;
-	if (node && (zxid == 0 || node->stat.pzxid < zxid))
-		node->parts &= (uint8_t) ~(PART_STAT | PART_CHILDREN);
+	if (node && tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial &&
+		node->events == mark->events + events) {
+		take_stat_locked(tree, node, stat, now);
+		if (!take_data_locked(tree, node, &reply))
+			node->parts = 0;
+	}
+	evict_locked(tree, node);
 	pthread_mutex_unlock(&tree->lock);
+}
+
+bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum stream_read *read, char **parent)
+{
+	struct node *node;
+
+	*parent = NULL;
+	pthread_mutex_lock(&tree->lock);
+	node = tree->is_watching ? parent_locked(tree, path) : NULL;
+	if (node && ++node->misses >= MISSES_MIN && is_valid_locked(tree, node, PART_STAT, now) &&
+		!is_valid_locked(tree, node, PART_NAMES, now) && node->stat.num_children < NAMES_MAX &&
+		!(node->fetches && node->fetches[TREE_CHILDREN].is_under_way)) {
+		if (!node->fetches)
+			node->fetches = calloc(TREE_QUERIES, sizeof(*node->fetches));
+		if (node->fetches)
+			*parent = strdup(node->path);
+		if (*parent) {
+			node->fetches[TREE_CHILDREN].is_under_way = true;
+			*read = choose_read(node, TREE_CHILDREN);
+		}
+	}
+	pthread_mutex_unlock(&tree->lock);
+	return *parent != NULL;
 }
 
 struct tree_stats tree_stats(struct tree *tree)

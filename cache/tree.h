@@ -1,7 +1,8 @@
 /* The cached znodes by path, and the one place that decides what of them may still be served.
  *
  * What makes an entry stale, and what records it:
- *  - an event of the recursive watch: tree_event clears the parts it concerns. Because replies and events reach the tree in
+ *  - an event of the recursive watch: tree_event clears the parts it concerns. (A child's birth or death leaves a directory's Stat
+ *    good but for pzxid: the counts follow from the event.) Because replies and events reach the tree in
  *    the stream's order, a reply that arrives later is newer, always; nothing else must be remembered about a read under way.
  *  - a break of the stream: tree_broken begins a new epoch. Entries of an older epoch are served again only once a reply of
  *    this one has shown that mzxid (data) or pzxid (children) are what they were.
@@ -11,6 +12,9 @@
  *
  * tree_ask is for any thread. Everything that changes what is cached is called on the stream's thread only. The tree calls
  * nobody: it gives back who is to be told and what is to be asked, and the caller does it. Its lock is a leaf.
+ *
+ * A name that is not there is known not to be as long as the directory's names are: those last listed, and the nodes made here
+ * by the events of births since.
  *
  * Memory is bounded by the limit, least recently used first; a znode that somebody waits for stays. */
 #ifndef ZKFS_CACHE_TREE_H
@@ -74,9 +78,31 @@ void tree_connected(struct tree *tree, bool watching);
 /* The stream's connection ended. */
 void tree_broken(struct tree *tree);
 
+/* A znode as it is now, to tell later what has happened to it since. */
+struct tree_mark {
+	uint64_t serial; /* of its node; 0: nothing can be told */
+	uint32_t epoch;
+	uint32_t events;
+};
+
+struct tree_mark tree_mark(struct tree *tree, const char *path);
+
 /* A change of ours to path, with this zxid (0: not known), has been passed by the stream: drops what is older of the znode, and
- * where the change made or removed it (is_birth_or_death), of its parent's listing. */
-void tree_changed_by_us(struct tree *tree, const char *path, int64_t zxid, bool is_birth_or_death);
+ * where the change made or removed it (is_birth_or_death), of its parent's listing; unless there were events since the mark,
+ * which was taken before the change was sent, for then all that is done. */
+void tree_changed_by_us(struct tree *tree, const char *path, const struct tree_mark *mark, int64_t zxid,
+	bool is_birth_or_death);
+
+/* The stream has passed a change of ours that left the znode with this Stat and data (NULL: empty), and that made so many
+ * events of it: if there were no others since the mark, which was taken before the change was sent, that is what it is now.
+ * Called after tree_changed_by_us. */
+void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark, uint32_t events,
+	const struct node_stat *stat, struct bytes *data, int64_t now);
+
+/* Whether to read the children of a directory, *parent, because names are looked up in it that are not there, as path just was:
+ * who knows all names can say so by itself. If so a read of them (TREE_CHILDREN) counts as under way, and *read must be sent.
+ * *parent is the caller's. */
+bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum stream_read *read, char **parent);
 
 struct tree_stats tree_stats(struct tree *tree);
 

@@ -10,6 +10,8 @@
 
 #include "tests/unit/unit.h"
 
+static const struct tree_mark no_mark;
+
 enum { NO_LIMIT = 1 << 30, TTL = 1000, LARGE = 5000 };
 
 /* As an assertion, but without a system call each time. */
@@ -32,12 +34,12 @@ static struct listing *make_listing(const char *const *names, uint32_t count)
 	return listing;
 }
 
+/* But for pzxid, which events do not tell. */
 static bool same_stat(const struct node_stat *a, const struct node_stat *b)
 {
-	return a->czxid == b->czxid && a->mzxid == b->mzxid && a->pzxid == b->pzxid && a->ctime == b->ctime &&
-		a->mtime == b->mtime && a->ephemeral_owner == b->ephemeral_owner && a->version == b->version &&
-		a->cversion == b->cversion && a->aversion == b->aversion && a->data_length == b->data_length &&
-		a->num_children == b->num_children;
+	return a->czxid == b->czxid && a->mzxid == b->mzxid && a->ctime == b->ctime && a->mtime == b->mtime &&
+		a->ephemeral_owner == b->ephemeral_owner && a->version == b->version && a->cversion == b->cversion &&
+		a->aversion == b->aversion && a->data_length == b->data_length && a->num_children == b->num_children;
 }
 
 /* --- Case by case: one tree, one question at a time --- */
@@ -540,13 +542,13 @@ START_TEST(own_change_drops_what_is_older)
 {
 	learn_data("/a", &some_stat, 7);
 	learn_children("/a", &some_stat, "x");
-	tree_changed_by_us(tree, "/a", 20, false);
+	tree_changed_by_us(tree, "/a", &no_mark, 20, false);
 	check_ready("/a", TREE_NODE, 0);
 	check_ready("/a", TREE_CHILDREN, 0);
-	tree_changed_by_us(tree, "/a", 21, false);
+	tree_changed_by_us(tree, "/a", &no_mark, 21, false);
 	check_fetches("/a", TREE_NODE, STREAM_GET);
 	ck_assert_int_eq(reply_data("/a", &some_stat, 7), 1);
-	tree_changed_by_us(tree, "/a", 0, false);
+	tree_changed_by_us(tree, "/a", &no_mark, 0, false);
 	check_fetches("/a", TREE_NODE, STREAM_GET);
 	ck_assert_int_eq(reply_data("/a", &some_stat, 7), 1);
 }
@@ -555,7 +557,7 @@ END_TEST
 START_TEST(own_birth_drops_absence)
 {
 	learn_absent("/a");
-	tree_changed_by_us(tree, "/a", 40, true);
+	tree_changed_by_us(tree, "/a", &no_mark, 40, true);
 	check_fetches("/a", TREE_NODE, STREAM_GET);
 	ck_assert_int_eq(reply_data("/a", &some_stat, 7), 1);
 }
@@ -577,13 +579,13 @@ START_TEST(own_birth_drops_an_older_listing_of_the_parent)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		if (ask("/a", TREE_CHILDREN) == TREE_FETCH)
 			ck_assert_int_eq(reply_children("/a", &some_stat, "x"), 1);
-		tree_changed_by_us(tree, "/a/y", cases[i].zxid, cases[i].is_birth);
+		tree_changed_by_us(tree, "/a/y", &no_mark, cases[i].zxid, cases[i].is_birth);
 		ck_assert_int_eq(ask("/a", TREE_CHILDREN), cases[i].step);
 		if (cases[i].step == TREE_FETCH)
 			ck_assert_int_eq(reply_children("/a", &some_stat, "y"), 1);
 	}
-	tree_changed_by_us(tree, "/", 0, true);
-	tree_changed_by_us(tree, "/unknown/x", 0, true);
+	tree_changed_by_us(tree, "/", &no_mark, 0, true);
+	tree_changed_by_us(tree, "/unknown/x", &no_mark, 0, true);
 }
 END_TEST
 
@@ -1053,8 +1055,8 @@ static void claim_last_event(void)
 	bool is_birth_or_death = model.last_type != WIRE_DATA_CHANGED;
 
 	if (model.last_path >= 0)
-		tree_changed_by_us(tree, paths[model.last_path], model.last_type == WIRE_DELETED ? 0 : model.last_zxid,
-			is_birth_or_death);
+		tree_changed_by_us(tree, paths[model.last_path], &no_mark,
+			model.last_type == WIRE_DELETED ? 0 : model.last_zxid, is_birth_or_death);
 }
 
 static void start_model(size_t limit, bool has_secrets)
