@@ -16,6 +16,7 @@
 
 #include "cache/credentials.h"
 #include "cache/node.h"
+#include "cache/step.h"
 #include "cache/util/buf.h"
 
 struct cache;
@@ -123,6 +124,20 @@ struct cache_edit {
 /* Changes a znode's contents as the edit says, under a version check, again until nobody was in between. -ENOENT; -ESTALE:
  * there is another znode of that name now. The edit is copied. */
 int cache_update(struct cache *cache, const char *path, const struct cache_edit *edit);
+
+/* Makes all steps or none, in one transaction; what is read next shows it. The error is that of the first step that cannot be
+ * made; -EFBIG at once: too large for one packet. is_unknown, with an error: the connection broke, it may have been made. */
+typedef void cache_transacted_cb(int error, bool is_unknown, void *arg);
+int cache_transact(struct cache *cache, const struct write_step *steps, size_t count, cache_transacted_cb *done,
+	void *arg);
+
+/* The znode's ACL, never from memory, for it changes without an event. The server hides digests ("user:x") from who may not
+ * administer the znode. */
+typedef void cache_acl_cb(int error, const struct node_stat *stat, struct acl_list *acl, void *arg);
+int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, void *arg);
+
+/* The session that owns the ephemerals we make; 0: there is none now. */
+int64_t cache_session_id(struct cache *cache);
 
 /* Ends when what is read next is at least as new as the ensemble was at the call. */
 int cache_sync(struct cache *cache, cache_done_cb *done, void *arg);

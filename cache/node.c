@@ -17,6 +17,19 @@ void listing_put(struct listing *listing)
 		free(listing);
 }
 
+struct acl_list *acl_list_get(struct acl_list *acl)
+{
+	if (acl)
+		atomic_fetch_add_explicit(&acl->refs, 1, memory_order_relaxed);
+	return acl;
+}
+
+void acl_list_put(struct acl_list *acl)
+{
+	if (acl && atomic_fetch_sub_explicit(&acl->refs, 1, memory_order_acq_rel) == 1)
+		free(acl);
+}
+
 void node_info_copy(struct node_info *to, const struct node_info *from)
 {
 	*to = *from;

@@ -29,6 +29,23 @@ struct listing {
 struct listing *listing_get(struct listing *listing);
 void listing_put(struct listing *listing);
 
+/* One entry of a znode's ACL: who (scheme and id as ZooKeeper names them) and what (the ZOO_PERM_ bits). */
+struct acl_entry {
+	int32_t perms;
+	const char *scheme;
+	const char *id;
+};
+
+/* A znode's ACL. Immutable, counted like struct bytes. */
+struct acl_list {
+	_Atomic(unsigned) refs;
+	uint32_t count;
+	struct acl_entry list[]; /* the strings are in the same allocation */
+};
+
+struct acl_list *acl_list_get(struct acl_list *acl);
+void acl_list_put(struct acl_list *acl);
+
 /* One answer about a znode. Who is given one by a callback borrows it. */
 struct node_info {
 	struct node_stat stat;

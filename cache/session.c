@@ -245,6 +245,16 @@ void *session_get(struct session *session)
 	return handle;
 }
 
+int64_t session_id(struct session *session)
+{
+	zhandle_t *handle = session_get(session);
+	int64_t id = handle ? zoo_client_id(handle)->client_id : 0;
+
+	if (handle)
+		session_put(session);
+	return id;
+}
+
 void session_put(struct session *session)
 {
 	pthread_mutex_lock(&session->lock);

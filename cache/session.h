@@ -44,6 +44,9 @@ void session_stop(struct session *session);
 /* After session_stop, or instead of session_start. NULL is fine. */
 void session_free(struct session *session);
 
+/* Its id at the server; 0: none now. Any thread. */
+int64_t session_id(struct session *session);
+
 bool session_is_connected(struct session *session);
 
 /* The libzookeeper handle (a zhandle_t) while connected, else NULL. It stays valid until session_put, which must follow soon:

@@ -134,6 +134,7 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 		[STREAM_GET] = WIRE_GET_DATA,
 		[STREAM_EXISTS] = WIRE_EXISTS,
 		[STREAM_CHILDREN] = WIRE_GET_CHILDREN2,
+		[STREAM_ACL] = WIRE_GET_ACL,
 	};
 	struct request *request = request_new(stream, ops[read], path);
 	bool needs_wake, is_stopping;
@@ -365,6 +366,8 @@ static int decode(enum wire_op op, struct wire_in *in, struct stream_reply *repl
 		reply->data_size = size > 0 ? (size_t)size : 0;
 	} else if (op == WIRE_GET_CHILDREN2) {
 		err = wire_get_names(in, &reply->children);
+	} else if (op == WIRE_GET_ACL) {
+		err = wire_get_acl(in, &reply->acl);
 	}
 	return err ? err : wire_get_stat(in, &reply->stat);
 }
@@ -388,6 +391,7 @@ static int answer_oldest(struct stream *stream, int error, struct wire_in *in)
 	if (!err)
 		answer(pop_sent(stream), &reply);
 	listing_put(reply.children);
+	acl_list_put(reply.acl);
 	return err;
 }
 

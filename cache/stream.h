@@ -25,6 +25,7 @@ enum stream_read {
 	STREAM_GET,	 /* Stat and data */
 	STREAM_EXISTS,	 /* Stat */
 	STREAM_CHILDREN, /* Stat and the children's names */
+	STREAM_ACL,	 /* Stat and ACL */
 };
 
 /* An answer; everything in it is the stream's, for the time of the callback. */
@@ -34,6 +35,7 @@ struct stream_reply {
 	const char *data; /* STREAM_GET */
 	size_t data_size;
 	struct listing *children; /* STREAM_CHILDREN */
+	struct acl_list *acl;	  /* STREAM_ACL */
 };
 
 typedef void stream_reply_cb(const struct stream_reply *reply, void *arg);

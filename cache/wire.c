@@ -331,6 +331,63 @@ int wire_get_names(struct wire_in *in, struct listing **listing)
 	return 0;
 }
 
+/* A string as it is in an ACL: not null, without a NUL byte. */
+static int take_string(struct wire_in *in, const char **string, size_t *size)
+{
+	int32_t length;
+
+	if (wire_get_buffer(in, string, &length) < 0 || length < 0 || memchr(*string, '\0', (size_t)length))
+		return -EBADMSG;
+	*size = (size_t)length;
+	return 0;
+}
+
+static int take_acl_entry(struct wire_in *in, int32_t *perms, const char *strings[2], size_t sizes[2])
+{
+	if (!take_int(in, perms) || take_string(in, &strings[0], &sizes[0]) < 0 ||
+		take_string(in, &strings[1], &sizes[1]) < 0)
+		return -EBADMSG;
+	return 0;
+}
+
+int wire_get_acl(struct wire_in *in, struct acl_list **acl)
+{
+	struct wire_in measured;
+	struct acl_list *made;
+	const char *strings[2];
+	size_t sizes[2];
+	int32_t perms, count;
+	size_t size = 0;
+	char *to;
+
+	if (!take_int(in, &count) || count < -1)
+		return -EBADMSG;
+	measured = *in;
+	for (int32_t i = 0; i < count; i++) {
+		if (take_acl_entry(&measured, &perms, strings, sizes) < 0)
+			return -EBADMSG;
+		size += sizes[0] + sizes[1] + 2;
+	}
+	count = count < 0 ? 0 : count;
+	made = malloc(sizeof(*made) + (size_t)count * sizeof(made->list[0]) + size);
+	if (!made)
+		return -ENOMEM;
+	atomic_init(&made->refs, 1);
+	made->count = (uint32_t)count;
+	to = (char *)&made->list[count];
+	for (int32_t i = 0; i < count; i++) {
+		(void)take_acl_entry(in, &made->list[i].perms, strings, sizes);
+		for (int part = 0; part < 2; part++) {
+			*(part == 0 ? &made->list[i].scheme : &made->list[i].id) = to;
+			memcpy(to, strings[part], sizes[part]);
+			to[sizes[part]] = '\0';
+			to += sizes[part] + 1;
+		}
+	}
+	*acl = made;
+	return 0;
+}
+
 int wire_get_event(struct wire_in *in, int32_t *type, int32_t *state, const char **path, size_t *path_size)
 {
 	int32_t size;

@@ -94,6 +94,9 @@ int wire_get_buffer(struct wire_in *in, const char **data, int32_t *size);
  * dangerous in a path: empty, ".", "..", with '/' or a NUL byte. -ENOMEM too. */
 int wire_get_names(struct wire_in *in, struct listing **listing);
 
+/* A vector of ACLs as a list held once by the caller. -ENOMEM too. */
+int wire_get_acl(struct wire_in *in, struct acl_list **acl);
+
 /* A WatcherEvent. *path is not terminated: path_size bytes. -EBADMSG for a path that does not begin with '/', is empty or
  * holds a NUL byte (session events, of type -1, have an empty path and are given with path_size 0). */
 int wire_get_event(struct wire_in *in, int32_t *type, int32_t *state, const char **path, size_t *path_size);

@@ -20,12 +20,12 @@ struct change {
 	struct change *prev, *next;
 	struct writer *writer;
 	int64_t asked_at; /* ms */
-	int count;
-	struct write_step steps[WRITE_STEPS_MAX]; /* whole paths and data are our own */
-	struct Stat stats[WRITE_STEPS_MAX];
-	zoo_op_result_t results[WRITE_STEPS_MAX];
 	write_cb *done;
 	void *arg;
+	zoo_op_result_t *results; /* count of them, as of stats; in the same allocation */
+	struct Stat *stats;
+	int count;
+	struct write_step steps[]; /* whole paths, data and ACLs are our own */
 };
 
 struct writer {
@@ -71,11 +71,26 @@ void writer_free(struct writer *writer)
 
 /* --- A change and its end --- */
 
+static struct change *change_new(size_t count)
+{
+	size_t size = sizeof(struct change) + count * sizeof(struct write_step);
+	size_t behind = (size + 15) / 16 * 16;
+	char *memory = calloc(1, behind + count * (sizeof(struct Stat) + sizeof(zoo_op_result_t)));
+	struct change *change = (struct change *)memory;
+
+	if (change) {
+		change->stats = (struct Stat *)(memory + behind);
+		change->results = (zoo_op_result_t *)(change->stats + count);
+	}
+	return change;
+}
+
 static void change_free(struct change *change)
 {
 	for (int i = 0; i < change->count; i++) {
 		free((char *)change->steps[i].path);
 		bytes_put(change->steps[i].data);
+		acl_list_put(change->steps[i].acl);
 	}
 	free(change);
 }
@@ -167,41 +182,104 @@ static int size_of(const struct write_step *step)
 	return step->data ? (int)step->data->size : 0;
 }
 
+/* A step's ACL as libzookeeper wants it, in *list, which the caller frees when it is sent. False: no memory. */
+static bool make_acl(const struct write_step *step, struct ACL_vector *acl, struct ACL **list)
+{
+	*list = NULL;
+	*acl = ZOO_OPEN_ACL_UNSAFE;
+	if (!step->acl)
+		return true;
+	*list = calloc(step->acl->count + 1, sizeof(**list));
+	if (!*list)
+		return false;
+	for (uint32_t i = 0; i < step->acl->count; i++) {
+		const struct acl_entry *entry = &step->acl->list[i];
+
+		(*list)[i] = (struct ACL){ .perms = entry->perms,
+			.id = { .scheme = (char *)entry->scheme, .id = (char *)entry->id } };
+	}
+	*acl = (struct ACL_vector){ .count = (int32_t)step->acl->count, .data = *list };
+	return true;
+}
+
+static int flags_of(const struct write_step *step)
+{
+	if (step->mode == WRITE_EPHEMERAL)
+		return ZOO_EPHEMERAL;
+	return step->mode == WRITE_CONTAINER ? ZOO_CONTAINER : 0;
+}
+
 static int send_one(zhandle_t *handle, struct change *change)
 {
 	struct write_step *step = &change->steps[0];
+	struct ACL_vector acl;
+	struct ACL *list;
+	int rc;
 
-	if (step->verb == WRITE_CREATE)
-		return zoo_acreate2(handle, step->path, data_of(step), size_of(step), &ZOO_OPEN_ACL_UNSAFE, 0,
-			create_done, change);
+	if (step->verb == WRITE_CREATE) {
+		if (!make_acl(step, &acl, &list))
+			return ZSYSTEMERROR;
+		rc = zoo_acreate2(handle, step->path, data_of(step), size_of(step), &acl, flags_of(step), create_done,
+			change);
+		free(list);
+		return rc;
+	}
 	if (step->verb == WRITE_SET)
 		return zoo_aset(handle, step->path, data_of(step), size_of(step), step->version, stat_done, change);
 	return zoo_adelete(handle, step->path, step->version, void_done, change);
 }
 
+/* False: no memory. */
+static bool make_op(struct change *change, int index, zoo_op_t *op, struct ACL_vector *acl, struct ACL **list)
+{
+	struct write_step *step = &change->steps[index];
+
+	switch (step->verb) {
+	case WRITE_CREATE:
+		if (!make_acl(step, acl, list))
+			return false;
+		zoo_create_op_init(op, step->path, data_of(step), size_of(step), acl, flags_of(step), NULL, 0);
+		break;
+	case WRITE_SET:
+		zoo_set_op_init(op, step->path, data_of(step), size_of(step), step->version, &change->stats[index]);
+		break;
+	case WRITE_DELETE:
+		zoo_delete_op_init(op, step->path, step->version);
+		break;
+	case WRITE_CHECK:
+		zoo_check_op_init(op, step->path, step->version);
+		break;
+	}
+	return true;
+}
+
 static int send_multi(zhandle_t *handle, struct change *change)
 {
-	zoo_op_t ops[WRITE_STEPS_MAX];
+	size_t count = (size_t)change->count;
+	zoo_op_t *ops = calloc(count, sizeof(*ops));
+	struct ACL_vector *acls = calloc(count, sizeof(*acls));
+	struct ACL **lists = calloc(count, sizeof(struct ACL *));
+	bool has_memory = ops && acls && lists;
+	int rc = ZSYSTEMERROR;
 
-	for (int i = 0; i < change->count; i++) {
-		struct write_step *step = &change->steps[i];
-
-		if (step->verb == WRITE_CREATE)
-			zoo_create_op_init(&ops[i], step->path, data_of(step), size_of(step), &ZOO_OPEN_ACL_UNSAFE, 0,
-				NULL, 0);
-		else if (step->verb == WRITE_SET)
-			zoo_set_op_init(&ops[i], step->path, data_of(step), size_of(step), step->version,
-				&change->stats[i]);
-		else
-			zoo_delete_op_init(&ops[i], step->path, step->version);
-	}
-	return zoo_amulti(handle, change->count, ops, change->results, void_done, change);
+	for (int i = 0; has_memory && i < change->count; i++)
+		has_memory = make_op(change, i, &ops[i], &acls[i], &lists[i]);
+	if (has_memory)
+		rc = zoo_amulti(handle, (int)count, ops, change->results, void_done, change);
+	for (size_t i = 0; lists && i < count; i++)
+		free(lists[i]);
+	free(lists);
+	free(acls);
+	free(ops);
+	return rc;
 }
 
 /* Sends a change that is in writer->sent. The handle is held, so writer_closed cannot come in between. */
 static void send_change(struct writer *writer, zhandle_t *handle, struct change *change)
 {
-	int rc = change->count == 1 ? send_one(handle, change) : send_multi(handle, change);
+	/* A check alone is a transaction of one. */
+	bool is_one = change->count == 1 && change->steps[0].verb != WRITE_CHECK;
+	int rc = is_one ? send_one(handle, change) : send_multi(handle, change);
 
 	if (rc == ZOK)
 		return; /* the change may be freed already */
@@ -264,9 +342,19 @@ static char *whole_path(const struct writer *writer, const char *path)
 	return whole;
 }
 
+/* Bytes in a packet. */
+static size_t acl_size(const struct acl_list *acl)
+{
+	size_t size = 0;
+
+	for (uint32_t i = 0; acl && i < acl->count; i++)
+		size += strlen(acl->list[i].scheme) + strlen(acl->list[i].id) + 3 * sizeof(int32_t);
+	return size;
+}
+
 int writer_submit(struct writer *writer, const struct write_step *steps, int count, write_cb *done, void *arg)
 {
-	struct change *change = calloc(1, sizeof(*change));
+	struct change *change = change_new((size_t)count);
 	size_t size = 0;
 
 	if (!change)
@@ -279,12 +367,14 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 		change->steps[i] = steps[i];
 		change->steps[i].path = whole_path(writer, steps[i].path);
 		change->steps[i].data = bytes_get(steps[i].data);
+		change->steps[i].acl = acl_list_get(steps[i].acl);
 		change->count++;
 		if (!change->steps[i].path) {
 			change_free(change);
 			return -ENOMEM;
 		}
-		size += strlen(change->steps[i].path) + (size_t)size_of(&steps[i]) + STEP_OVERHEAD;
+		size += strlen(change->steps[i].path) + (size_t)size_of(&steps[i]) + acl_size(steps[i].acl) +
+			STEP_OVERHEAD;
 	}
 	if (size > PACKET_MAX) {
 		change_free(change);

@@ -10,18 +10,7 @@
 
 #include "cache/node.h"
 #include "cache/session.h"
-
-enum write_verb { WRITE_CREATE, WRITE_SET, WRITE_DELETE };
-
-enum { WRITE_STEPS_MAX = 4 };
-
-/* One step of a transaction. The path is the mount's ("/" is the chroot's node); it is copied, the data's reference taken. */
-struct write_step {
-	enum write_verb verb;
-	const char *path;
-	struct bytes *data; /* CREATE, SET; NULL is empty, never null */
-	int32_t version;    /* SET, DELETE: -1 any */
-};
+#include "cache/step.h"
 
 struct write_result {
 	int error;	       /* 0 or -errno by zkerror; -ETIMEDOUT; -EFBIG: too large for one packet */

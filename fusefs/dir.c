@@ -560,17 +560,6 @@ void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, const cha
 	(void)fuse_reply_err(req, EPERM);
 }
 
-/* Replies: error. EXDEV makes mv(1) copy and remove. */
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
-	unsigned flags)
-{
-	(void)parent;
-	(void)name;
-	(void)new_parent;
-	(void)new_name;
-	(void)fuse_reply_err(req, flags ? EINVAL : EXDEV);
-}
-
 /* --- Removing --- */
 
 static void data_emptied(int error, const struct node_stat *stat, struct bytes *data, void *arg)

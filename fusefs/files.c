@@ -36,9 +36,10 @@ struct file {
 	struct file *prev, *next; /* under files->lock, */
 	unsigned refs;		  /* and so is this */
 	struct files *files;	  /* never changes, */
-	struct inode_view inode;  /* nor does this, but for the czxid, which is under file->lock */
+	fuse_ino_t number;	  /* nor does this, */
 	bool is_paged;		  /* nor this, */
 	bool is_writer;		  /* nor this */
+	_Atomic(char *) path;	  /* of the znode; who has it open may use it until the file is freed */
 
 	_Atomic(bool) is_unlinked;
 	_Atomic(bool) is_released;
@@ -47,17 +48,22 @@ struct file {
 	_Atomic(bool) is_unsaved;    /* there is something to save, or being saved; set under lock, a hint without it */
 	_Atomic(int64_t) due;	     /* ms: when it is to be saved by itself; 0: never */
 
-	pthread_mutex_t lock;	/* a leaf, over the members below, but for `saving` while is_saving */
-	struct node_stat stat;	/* of base */
-	struct bytes *base;	/* the version it reads */
-	uint64_t owner;		/* 0: not known yet */
-	int broken;		/* 0, or the -errno of the write that failed */
-	bool is_written;	/* something was written since the file was last saved */
-	int64_t written_at;	/* ms: when that began */
-	bool needs_birth;	/* it was opened to make its znode, and has not yet */
-	struct draft draft;	/* unsaved, over base */
-	struct draft saving;	/* on its way; the save under way alone uses it */
-	struct bytes *old_base; /* while is_saving: what base was before it was taken to be saved */
+	pthread_mutex_t lock;	 /* a leaf, over the members below, but for `saving` while is_saving */
+	struct inode_view inode; /* its path is the one below, or an older one */
+	char **old_paths;	 /* freed with the file */
+	size_t old_path_count;
+	const char *saving_path; /* where the save under way goes; */
+	bool saves_data;	 /* it is a directory's data */
+	struct node_stat stat;	 /* of base */
+	struct bytes *base;	 /* the version it reads */
+	uint64_t owner;		 /* 0: not known yet */
+	int broken;		 /* 0, or the -errno of the write that failed */
+	bool is_written;	 /* something was written since the file was last saved */
+	int64_t written_at;	 /* ms: when that began */
+	bool needs_birth;	 /* it was opened to make its znode, and has not yet */
+	struct draft draft;	 /* unsaved, over base */
+	struct draft saving;	 /* on its way; the save under way alone uses it */
+	struct bytes *old_base;	 /* while is_saving: what base was before it was taken to be saved */
 	bool is_saving;
 	struct saver *savers;	   /* for the save under way */
 	struct saver *next_savers; /* for the one after it */
@@ -168,6 +174,9 @@ static void file_free(struct file *file)
 	bytes_put(file->base);
 	bytes_put(file->old_base);
 	inode_view_release(&file->inode);
+	for (size_t i = 0; i < file->old_path_count; i++)
+		free(file->old_paths[i]);
+	free(file->old_paths);
 	pthread_mutex_destroy(&file->lock);
 	free(file);
 }
@@ -187,7 +196,7 @@ static bool has_writer_locked(struct files *files, fuse_ino_t inode)
 	const struct file *file;
 
 	DL_FOREACH (*bucket(files, inode), file) {
-		if (file->inode.number == inode && file->is_writer)
+		if (file->number == inode && file->is_writer)
 			return true;
 	}
 	return false;
@@ -204,8 +213,10 @@ struct file *file_open(struct files *files, const struct inode_view *inode, cons
 	draft_init(&file->saving);
 	file->refs = 1;
 	file->files = files;
+	file->number = inode->number;
 	file->inode = *inode;
 	file->inode.path = strdup(inode->path);
+	atomic_init(&file->path, file->inode.path);
 	file->stat = info->stat;
 	if (file->inode.czxid == INODE_UNBORN)
 		file->inode.czxid = info->stat.czxid;
@@ -241,9 +252,8 @@ static bool has_other_parent(const struct file *file)
 	const struct file *other;
 
 	pthread_mutex_lock(&files->lock);
-	DL_FOREACH (*bucket(files, file->inode.number), other) {
-		if (other != file && other->inode.number == file->inode.number && other->is_unsaved &&
-			!other->is_unlinked)
+	DL_FOREACH (*bucket(files, file->number), other) {
+		if (other != file && other->number == file->number && other->is_unsaved && !other->is_unlinked)
 			break;
 	}
 	pthread_mutex_unlock(&files->lock);
@@ -254,7 +264,7 @@ static bool has_other_parent(const struct file *file)
 static void give_up_birth(struct file *file)
 {
 	if (!has_other_parent(file))
-		inodes_abandon(file->files->inodes, file->inode.number);
+		inodes_abandon(file->files->inodes, file->number);
 }
 
 void file_put(struct file *file)
@@ -265,7 +275,7 @@ void file_put(struct file *file)
 	pthread_mutex_lock(&files->lock);
 	is_last = --file->refs == 0;
 	if (is_last)
-		DL_DELETE(*bucket(files, file->inode.number), file);
+		DL_DELETE(*bucket(files, file->number), file);
 	pthread_mutex_unlock(&files->lock);
 	if (!is_last)
 		return;
@@ -285,8 +295,8 @@ bool file_is_alone(const struct file *file)
 	const struct file *other;
 
 	pthread_mutex_lock(&files->lock);
-	DL_FOREACH (*bucket(files, file->inode.number), other) {
-		if (other != file && other->inode.number == file->inode.number)
+	DL_FOREACH (*bucket(files, file->number), other) {
+		if (other != file && other->number == file->number)
 			break;
 	}
 	pthread_mutex_unlock(&files->lock);
@@ -295,7 +305,7 @@ bool file_is_alone(const struct file *file)
 
 const char *file_path(const struct file *file)
 {
-	return file->inode.path;
+	return atomic_load(&file->path);
 }
 
 /* --- Reading --- */
@@ -586,14 +596,18 @@ static void end_saving_locked(struct file *file, int error, const struct node_st
 
 static void save(struct file *file);
 
+static bool save_elsewhere(struct file *file);
+
 static void saved(int error, const struct node_stat *stat, struct bytes *data, void *arg)
 {
 	struct file *file = arg;
 	struct saver *savers;
 	bool goes_on, is_lost;
 
+	if ((error == -ENOENT || error == -ESTALE) && save_elsewhere(file))
+		return;
 	if (!error)
-		inodes_born(file->files->inodes, file->inode.number, stat->czxid);
+		inodes_born(file->files->inodes, file->number, stat->czxid);
 	pthread_mutex_lock(&file->lock);
 	end_saving_locked(file, error, stat, data);
 	is_lost = error && file->inode.czxid == INODE_UNBORN && !file->is_unsaved;
@@ -619,30 +633,56 @@ static int compose(const struct node_info *old, struct buf *out, void *arg)
 
 	if (old->stat.czxid && !file->saving.is_dirty)
 		return 1; /* only to be made, and somebody has */
-	if (old->stat.czxid && file->inode.type == INODE_NODE && kind_of(&old->stat, false) == KIND_DIRECTORY)
+	if (old->stat.czxid && !file->saves_data && kind_of(&old->stat, false) == KIND_DIRECTORY)
 		return -EISDIR;
 	return draft_compose(&file->saving, old->data ? old->data->data : NULL, old->data ? old->data->size : 0, out);
+}
+
+/* What the save under way is to do. */
+static struct cache_edit edit_locked(struct file *file)
+{
+	file->saving_path = atomic_load(&file->path);
+	file->saves_data = file->inode.type == INODE_DATA;
+	return (struct cache_edit){
+		.compose = compose,
+		.done = saved,
+		.arg = file,
+		.is_whole = draft_is_whole(&file->saving),
+		.is_directory = file->saves_data,
+		.may_create = file->inode.czxid == INODE_UNBORN,
+		.czxid = file->inode.czxid == INODE_UNBORN ? 0 : file->inode.czxid,
+	};
+}
+
+/* There was no such znode: it may have been moved meanwhile, and the file with it. False: it was not. */
+static bool save_elsewhere(struct file *file)
+{
+	struct cache_edit edit;
+	const char *path;
+	bool has_moved;
+
+	pthread_mutex_lock(&file->lock);
+	has_moved = file->saving_path != atomic_load(&file->path);
+	edit = edit_locked(file);
+	path = file->saving_path;
+	pthread_mutex_unlock(&file->lock);
+	return has_moved && cache_update(file->files->cache, path, &edit) == 0;
 }
 
 /* Saves for those in file->savers. No save is under way. */
 static void save(struct file *file)
 {
-	struct cache_edit edit = {
-		.compose = compose,
-		.done = saved,
-		.arg = file,
-		.is_directory = file->inode.type == INODE_DATA,
-	};
+	struct cache_edit edit;
 	struct saver *savers = NULL;
+	const char *path = NULL;
 	int err;
 
 	file_get(file);
 	count_save(file->files, true);
 	pthread_mutex_lock(&file->lock);
 	err = begin_saving_locked(file);
-	edit.is_whole = draft_is_whole(&file->saving);
-	edit.may_create = file->inode.czxid == INODE_UNBORN;
-	edit.czxid = edit.may_create ? 0 : file->inode.czxid;
+	edit = edit_locked(file);
+	path = file->saving_path;
 	if (err) {
 		savers = file->savers;
 		file->savers = NULL;
@@ -654,7 +694,7 @@ static void save(struct file *file)
 		file_put(file);
 		return;
 	}
-	err = cache_update(file->files->cache, file->inode.path, &edit);
+	err = cache_update(file->files->cache, path, &edit);
 	if (err)
 		saved(err, NULL, NULL, file);
 }
@@ -752,7 +792,7 @@ static int64_t release_due_locked(struct files *files, fuse_ino_t inode)
 	DL_FOREACH (*bucket(files, inode), file) {
 		int64_t put_off_at = file->put_off_at;
 
-		if (file->inode.number == inode && put_off_at && !file->is_released && put_off_at + RELEASE_MS > due)
+		if (file->number == inode && put_off_at && !file->is_released && put_off_at + RELEASE_MS > due)
 			due = put_off_at + RELEASE_MS;
 	}
 	return due > clock_now() ? due : 0;
@@ -771,7 +811,7 @@ static struct file *find_released(struct files *files, fuse_ino_t inode)
 		(void)pthread_cond_timedwait(&files->news, &files->lock, &at);
 	}
 	DL_FOREACH (*bucket(files, inode), file) {
-		if (file->inode.number == inode && file->is_released && file->is_unsaved && !file->is_unlinked)
+		if (file->number == inode && file->is_released && file->is_unsaved && !file->is_unlinked)
 			break;
 	}
 	if (file)
@@ -813,8 +853,9 @@ void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, vo
 
 /* --- All open files of an inode --- */
 
+/* Some open files, held, and what became of them. */
 struct save_all {
-	struct file **files; /* held */
+	struct file **files;
 	size_t count, saved;
 	int error;
 	file_saved_cb *done;
@@ -844,36 +885,62 @@ static void save_next(struct save_all *all)
 	free(all);
 }
 
-/* False: no memory. */
-static bool gather_unsaved_locked(struct files *files, fuse_ino_t inode, struct save_all *all)
-{
-	struct file *file;
-	size_t count = 0;
+/* Which open files are meant: all without either. */
+struct choice {
+	fuse_ino_t inode;
+	const char *path; /* at it, and below */
+	bool is_unsaved;
+};
 
-	DL_FOREACH (*bucket(files, inode), file)
-		count += file->inode.number == inode && file->is_unsaved ? 1 : 0;
-	all->files = calloc(count + 1, sizeof(struct file *));
-	if (!all->files)
+static bool is_chosen(const struct file *file, const struct choice *choice)
+{
+	const char *path = atomic_load(&file->path);
+	size_t size = choice->path ? strlen(choice->path) : 0;
+
+	if (choice->is_unsaved && !file->is_unsaved)
 		return false;
-	DL_FOREACH (*bucket(files, inode), file) {
-		if (all->count < count && file->inode.number == inode && file->is_unsaved) {
-			file->refs++;
-			all->files[all->count++] = file;
-		}
-	}
-	return true;
+	if (choice->path)
+		return strncmp(path, choice->path, size) == 0 && (path[size] == '\0' || path[size] == '/');
+	return !choice->inode || file->number == choice->inode;
 }
 
-void files_save(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg)
+/* Those, held, in *list, which the caller frees. Gives how many; -ENOMEM. */
+static ssize_t gather(struct files *files, const struct choice *choice, struct file ***list)
+{
+	struct file *file;
+	size_t chosen = 0;
+	ssize_t count = 0;
+
+	pthread_mutex_lock(&files->lock);
+	for (int i = 0; i < BUCKETS; i++) {
+		DL_FOREACH (files->open[i], file)
+			chosen += is_chosen(file, choice) ? 1 : 0;
+	}
+	*list = calloc(chosen + 1, sizeof(struct file *));
+	for (int i = 0; *list && i < BUCKETS; i++) {
+		DL_FOREACH (files->open[i], file) {
+			if ((size_t)count < chosen && is_chosen(file, choice)) {
+				file->refs++;
+				(*list)[count++] = file;
+			}
+		}
+	}
+	pthread_mutex_unlock(&files->lock);
+	return *list ? count : -ENOMEM;
+}
+
+static void save_chosen(struct files *files, const struct choice *choice, file_saved_cb *done, void *arg)
 {
 	struct save_all *all = calloc(1, sizeof(*all));
 	bool has_memory = all != NULL;
 
 	if (all) {
-		*all = (struct save_all){ .done = done, .arg = arg };
-		pthread_mutex_lock(&files->lock);
-		has_memory = gather_unsaved_locked(files, inode, all);
-		pthread_mutex_unlock(&files->lock);
+		ssize_t count = gather(files, choice, &all->files);
+
+		has_memory = count >= 0;
+		all->count = has_memory ? (size_t)count : 0;
+		all->done = done;
+		all->arg = arg;
 	}
 	if (has_memory) {
 		save_next(all);
@@ -881,6 +948,57 @@ void files_save(struct files *files, fuse_ino_t inode, file_saved_cb *done, void
 		free(all);
 		done(-ENOMEM, arg);
 	}
+}
+
+void files_save(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg)
+{
+	const struct choice choice = { .inode = inode, .is_unsaved = true };
+
+	save_chosen(files, &choice, done, arg);
+}
+
+void files_save_below(struct files *files, const char *path, file_saved_cb *done, void *arg)
+{
+	const struct choice choice = { .path = path, .is_unsaved = true };
+
+	save_chosen(files, &choice, done, arg);
+}
+
+static void follow(struct file *file)
+{
+	struct inode_view now;
+	char **paths;
+
+	if (inodes_look(file->files->inodes, file->number, &now) < 0)
+		return;
+	pthread_mutex_lock(&file->lock);
+	file->inode.czxid = now.czxid;
+	file->inode.type = now.type;
+	paths = strcmp(now.path, file->path) != 0
+		? reallocarray(file->old_paths, file->old_path_count + 1, sizeof(char *))
+		: NULL;
+	if (paths) {
+		file->old_paths = paths;
+		paths[file->old_path_count++] = now.path;
+		atomic_store(&file->path, now.path);
+		now.path = NULL;
+	}
+	pthread_mutex_unlock(&file->lock);
+	inode_view_release(&now);
+}
+
+void files_follow(struct files *files)
+{
+	const struct choice everything = { 0 };
+	struct file **list;
+	ssize_t count = gather(files, &everything, &list);
+
+	for (ssize_t i = 0; i < count; i++) {
+		follow(list[i]);
+		file_put(list[i]);
+	}
+	if (count >= 0)
+		free(list);
 }
 
 /* --- What an inode's open files know --- */
@@ -892,7 +1010,7 @@ bool files_are_saving(struct files *files, fuse_ino_t inode)
 
 	pthread_mutex_lock(&files->lock);
 	DL_FOREACH (*bucket(files, inode), file)
-		are_saving |= file->inode.number == inode && file->is_underway;
+		are_saving |= file->number == inode && file->is_underway;
 	pthread_mutex_unlock(&files->lock);
 	return are_saving;
 }
@@ -904,7 +1022,7 @@ static struct file *find(struct files *files, fuse_ino_t inode, bool unsaved)
 
 	pthread_mutex_lock(&files->lock);
 	DL_FOREACH (*bucket(files, inode), file) {
-		if (file->inode.number == inode && (!unsaved || atomic_load(&file->is_unsaved)))
+		if (file->number == inode && (!unsaved || atomic_load(&file->is_unsaved)))
 			break;
 	}
 	if (file)
@@ -916,7 +1034,7 @@ static struct file *find(struct files *files, fuse_ino_t inode, bool unsaved)
 /* The next paged file of the inode from this place in its bucket on, held; NULL: none. */
 static struct file *next_paged_locked(struct file *from, fuse_ino_t inode)
 {
-	while (from && !(from->inode.number == inode && from->is_paged))
+	while (from && !(from->number == inode && from->is_paged))
 		from = from->next;
 	if (from)
 		from->refs++;
@@ -970,7 +1088,7 @@ void files_unlinked(struct files *files, fuse_ino_t inode)
 
 	pthread_mutex_lock(&files->lock);
 	DL_FOREACH (*bucket(files, inode), file) {
-		if (file->inode.number == inode)
+		if (file->number == inode)
 			atomic_store(&file->is_unlinked, true);
 	}
 	pthread_mutex_unlock(&files->lock);

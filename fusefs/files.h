@@ -56,7 +56,7 @@ bool file_is_paged(const struct file *file);
 /* Whether nobody else on this mount has the inode open. */
 bool file_is_alone(const struct file *file);
 
-/* The path of the znode; valid while the file is held. */
+/* The path of the znode, where it is now; valid while the file is held. */
 const char *file_path(const struct file *file);
 
 /* The contents as one piece, held once for the caller; NULL while something is unsaved (use file_read). */
@@ -99,6 +99,12 @@ void file_release(struct file *file, file_saved_cb *done, void *arg);
 /* Calls done once nothing is unsaved in files of the inode that were released: whoever opens it next must find it. May wait a
  * moment for a release that is on its way. */
 void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg);
+
+/* The same for the znode at this path and all below it. */
+void files_save_below(struct files *files, const char *path, file_saved_cb *done, void *arg);
+
+/* Inodes have moved: their open files stand for the znodes at the new places. */
+void files_follow(struct files *files);
 
 /* Whether a save of one of its open files is under way. */
 bool files_are_saving(struct files *files, fuse_ino_t inode);

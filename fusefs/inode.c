@@ -334,6 +334,63 @@ void inodes_died(struct inodes *inodes, const char *path)
 	pthread_mutex_unlock(&inodes->lock);
 }
 
+/* --- Moving --- */
+
+/* As a czxid: of an inode whose znode another inode stands for now. */
+#define INODE_REPLACED INT64_C(-2)
+
+static void replace_all_locked(struct inodes *inodes, struct place *place, enum inode_type type)
+{
+	struct inode *inode;
+
+	DL_FOREACH (place->inodes, inode) {
+		if (type == INODE_DATA && inode->key.type != INODE_DATA)
+			continue;
+		if (inode->key.czxid == INODE_UNBORN)
+			born_locked(inodes, inode, INODE_REPLACED);
+		inode->key.czxid = INODE_REPLACED;
+		inode->is_dead = true;
+	}
+}
+
+static void move_locked(struct inode *inode, struct place *to, enum inode_type type, int64_t czxid)
+{
+	DL_DELETE(inode->place->inodes, inode);
+	DL_APPEND(to->inodes, inode);
+	inode->place = to;
+	inode->key.path = to->path;
+	inode->key.czxid = czxid;
+	inode->key.type = type;
+	inode->is_dead = false;
+}
+
+void inodes_moved(struct inodes *inodes, const struct inode_place *from, const struct inode_place *to)
+{
+	struct place *old, *new;
+	struct inode *inode, *next;
+
+	pthread_mutex_lock(&inodes->lock);
+	old = find_place_locked(inodes, from->path);
+	new = place_locked(inodes, to->path);
+	if (new &&old)
+		replace_all_locked(inodes, new, to->type);
+	if (old) {
+		DL_FOREACH_SAFE (old->inodes, inode, next) {
+			bool is_whole = from->type == INODE_NODE && to->type == INODE_NODE;
+
+			if (inode->key.czxid != from->czxid || (!is_whole && inode->key.type != from->type))
+				continue;
+			inode->is_dead = true;
+			if (new)
+				move_locked(inode, new, is_whole ? inode->key.type : to->type, to->czxid);
+		}
+		put_place_locked(inodes, old);
+	}
+	if (new)
+		put_place_locked(inodes, new);
+	pthread_mutex_unlock(&inodes->lock);
+}
+
 /* --- Files that wait for their znode --- */
 
 fuse_ino_t inodes_enter_unborn(struct inodes *inodes, const char *path)

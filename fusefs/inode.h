@@ -76,6 +76,17 @@ void inodes_abandon(struct inodes *inodes, fuse_ino_t number);
  * list. Gives how many; -ENOMEM. */
 ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***list);
 
+/* Which inodes, or what they become. */
+struct inode_place {
+	const char *path;
+	enum inode_type type; /* INODE_NODE: the znode, and its data if it is a directory */
+	int64_t czxid;
+};
+
+/* A znode was moved: its inodes, with the numbers that the kernel knows them by, stand for it at its new place. What stood there
+ * is dead, whatever the czxid. Without memory they are dead instead. */
+void inodes_moved(struct inodes *inodes, const struct inode_place *from, const struct inode_place *to);
+
 /* The kernel forgets count lookups. */
 void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count);
 

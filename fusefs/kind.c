@@ -6,11 +6,15 @@ static const uint64_t CONTAINER_OWNER = UINT64_C(0x8000000000000000);
 static const uint64_t TTL_MASK = UINT64_C(0xffffff0000000000);
 static const uint64_t TTL_OWNER = UINT64_C(0xff00000000000000);
 
-static bool is_ephemeral(const struct node_stat *stat)
+enum owner kind_owner(const struct node_stat *stat)
 {
 	uint64_t owner = (uint64_t)stat->ephemeral_owner;
 
-	return owner != 0 && owner != CONTAINER_OWNER && (owner & TTL_MASK) != TTL_OWNER;
+	if (owner == 0)
+		return OWNER_NONE;
+	if (owner == CONTAINER_OWNER)
+		return OWNER_CONTAINER;
+	return (owner & TTL_MASK) == TTL_OWNER ? OWNER_TTL : OWNER_SESSION;
 }
 
 /* The server computes cversion as 2 * creations - num_children: below 0 for nodes it made itself (/zookeeper) and once
@@ -19,7 +23,7 @@ enum kind kind_of(const struct node_stat *stat, bool is_root)
 {
 	if (is_root || stat->num_children > 0 || stat->cversion != 0)
 		return KIND_DIRECTORY;
-	if (is_ephemeral(stat) || stat->data_length > 0)
+	if (kind_owner(stat) == OWNER_SESSION || stat->data_length > 0)
 		return KIND_FILE;
 	return stat->version == 0 ? KIND_DIRECTORY : KIND_FILE;
 }

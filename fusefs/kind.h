@@ -12,6 +12,16 @@ enum kind {
 	KIND_DIRECTORY,
 };
 
+/* Whose a znode is, as its Stat's ephemeralOwner says (EphemeralType.java). */
+enum owner {
+	OWNER_NONE,
+	OWNER_SESSION, /* it is ephemeral */
+	OWNER_CONTAINER,
+	OWNER_TTL,
+};
+
+enum owner kind_owner(const struct node_stat *stat);
+
 enum kind kind_of(const struct node_stat *stat, bool is_root);
 
 #endif

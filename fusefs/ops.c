@@ -23,7 +23,6 @@ const struct fuse_lowlevel_ops ops = {
 	.mknod = op_mknod,
 	.unlink = op_unlink,
 	.rmdir = op_rmdir,
-	.rename = op_rename,
 	.symlink = op_symlink,
 	.link = op_link,
 
@@ -35,6 +34,9 @@ const struct fuse_lowlevel_ops ops = {
 	.flush = op_flush,
 	.fsync = op_fsync,
 	.release = op_release,
+
+	/* rename.c */
+	.rename = op_rename,
 
 	/* flock.c */
 	.flock = op_flock,

@@ -38,8 +38,6 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device);
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
-void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
-	unsigned flags);
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
 void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, const char *new_name);
 
@@ -58,6 +56,10 @@ void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_f
 
 /* Sets the contents as they are, so that the time moves and watchers are told; then answers with the attributes. */
 void file_touch(fuse_req_t req, fuse_ino_t number);
+
+/* rename.c */
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+	unsigned flags);
 
 /* flock.c */
 void op_flock(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info, int operation);

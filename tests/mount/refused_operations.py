@@ -1,4 +1,4 @@
-"""What a znode cannot be or keep: links, devices, modes. rename and locks come with other issues."""
+"""What a znode cannot be or keep: links, devices, modes. Locks come with another issue."""
 import fcntl
 import stat
 
@@ -26,8 +26,6 @@ with mount() as mnt, client() as zk:
         os.mknod(f'{top}/device', stat.S_IFCHR | 0o600, os.makedev(1, 3))
     with expect_error(errno.EOPNOTSUPP, 'symlink'):
         os.symlink('file', f'{top}/symlink')
-    with expect_error(errno.EXDEV, 'rename'):
-        os.rename(f'{top}/file', f'{top}/renamed')
     with open(f'{top}/file', 'rb+') as file:
         with expect_error(errno.ENOLCK, 'flock'):
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,0 +1,24 @@
+/* One step of a transaction. Plain data, no I/O. */
+#ifndef ZKFS_CACHE_STEP_H
+#define ZKFS_CACHE_STEP_H
+
+#include <stdint.h>
+
+#include "cache/node.h"
+
+enum write_verb { WRITE_CREATE, WRITE_SET, WRITE_DELETE, WRITE_CHECK };
+
+/* What a CREATE makes. */
+enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER };
+
+/* The path is the mount's ("/" is the chroot's node). Who is given a step copies the path and takes references. */
+struct write_step {
+	enum write_verb verb;
+	const char *path;
+	struct bytes *data;   /* CREATE, SET; NULL is empty, never null */
+	int32_t version;      /* SET, DELETE, CHECK: -1 any */
+	enum write_mode mode; /* CREATE */
+	struct acl_list *acl; /* CREATE; NULL: the one of new nodes */
+};
+
+#endif

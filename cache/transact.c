@@ -1,0 +1,120 @@
+/* Transactions over several znodes, all or nothing, and what they are made from: ACLs and our own session's id. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/parts.h"
+
+/* A znode that a transaction is about. */
+struct place {
+	char *path;
+	bool is_birth_or_death;
+	struct tree_mark mark;
+};
+
+struct transaction {
+	struct cache *cache;
+	struct write_result result;
+	cache_transacted_cb *done;
+	void *arg;
+	size_t count;
+	struct place places[];
+};
+
+static void transaction_free(struct transaction *transaction)
+{
+	for (size_t i = 0; i < transaction->count; i++)
+		free(transaction->places[i].path);
+	free(transaction);
+}
+
+static void transaction_end(struct transaction *transaction)
+{
+	transaction->done(transaction->result.error, transaction->result.is_unknown, transaction->arg);
+	transaction_free(transaction);
+}
+
+static void transaction_fenced(int error, void *arg)
+{
+	struct transaction *transaction = arg;
+
+	(void)error; /* it stands; without a connection nothing old is served anyway */
+	for (size_t i = 0; i < transaction->count; i++) {
+		const struct place *place = &transaction->places[i];
+
+		tree_changed_by_us(transaction->cache->tree, place->path, &place->mark, 0, place->is_birth_or_death);
+	}
+	transaction_end(transaction);
+}
+
+/* Whatever the answer tells of the ensemble, what is read next shows it. */
+static void transaction_done(const struct write_result *result, void *arg)
+{
+	struct transaction *transaction = arg;
+
+	transaction->result = *result;
+	if (stream_fence(transaction->cache->stream, result->zxid, transaction_fenced, transaction) < 0)
+		transaction_end(transaction);
+}
+
+int cache_transact(struct cache *cache, const struct write_step *steps, size_t count, cache_transacted_cb *done,
+	void *arg)
+{
+	struct transaction *transaction = calloc(1, sizeof(*transaction) + count * sizeof(struct place));
+	int err = 0;
+
+	if (!transaction)
+		return -ENOMEM;
+	transaction->cache = cache;
+	transaction->done = done;
+	transaction->arg = arg;
+	for (size_t i = 0; !err && i < count; i++) {
+		struct place *place = &transaction->places[transaction->count++];
+
+		place->path = strdup(steps[i].path);
+		place->is_birth_or_death = steps[i].verb == WRITE_CREATE || steps[i].verb == WRITE_DELETE;
+		if (place->path)
+			place->mark = tree_mark(cache->tree, place->path);
+		else
+			err = -ENOMEM;
+	}
+	if (!err)
+		err = writer_submit(cache->writer, steps, (int)count, transaction_done, transaction);
+	if (err)
+		transaction_free(transaction);
+	return err;
+}
+
+/* --- ACLs --- */
+
+struct acl_ask {
+	cache_acl_cb *done;
+	void *arg;
+};
+
+static void acl_read(const struct stream_reply *reply, void *arg)
+{
+	struct acl_ask *ask = arg;
+
+	ask->done(reply->error, reply->error ? NULL : &reply->stat, reply->acl, ask->arg);
+	free(ask);
+}
+
+int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, void *arg)
+{
+	struct acl_ask *ask = malloc(sizeof(*ask));
+	int err;
+
+	if (!ask)
+		return -ENOMEM;
+	*ask = (struct acl_ask){ .done = done, .arg = arg };
+	err = stream_send(cache->stream, STREAM_ACL, path, acl_read, ask);
+	if (err)
+		free(ask);
+	return err;
+}
+
+int64_t cache_session_id(struct cache *cache)
+{
+	return session_id(cache->session);
+}
