@@ -4,7 +4,8 @@
  *
  * Calls taking a callback: a return of -errno means it will not be called; 0 means it is called once, on one of the cache's
  * threads or before the call returns. Its arguments are the cache's; copy to keep. It must not block. Errors are -errno:
- * those of zkerror, -ETIMEDOUT when there was no answer in time, -ECANCELED when the cache is being stopped.
+ * those of zkerror, -ETIMEDOUT when there was no answer in time, -ECANCELED when the cache is being stopped. A change whose reply
+ * is lost with the connection is looked for: -EIO means that whether it was made cannot be known.
  *
  * Paths are ZooKeeper's, "/" being the mount's root. */
 #ifndef ZKFS_CACHE_CACHE_H
@@ -104,8 +105,9 @@ int cache_mkdir(struct cache *cache, const char *path, cache_done_cb *done, void
  * its version 1). As cache_mkdir. stat is the new znode's. */
 int cache_create(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg);
 
-/* Removes the znode if its version is this (-1: any). -EAGAIN: it is another; -ENOTEMPTY: it has children. stat is NULL. */
-int cache_remove(struct cache *cache, const char *path, int32_t version, cache_done_cb *done, void *arg);
+/* Removes the znode if its version is this (-1: any). czxid: of the one that is meant (should the reply get lost, one made since
+ * is left alone). -EAGAIN: it has another version; -ENOTEMPTY: it has children. stat is NULL. */
+int cache_remove(struct cache *cache, const char *path, int64_t czxid, int32_t version, cache_done_cb *done, void *arg);
 
 /* What cache_update is to make of a znode. */
 struct cache_edit {

@@ -1,5 +1,10 @@
 /* Changes of one znode: sent through the session, ended when the stream has passed them; contents under a version check, again
- * until nobody was in between. */
+ * until nobody was in between.
+ *
+ * When the connection breaks with a change in flight, we look whether it was made. By then nothing of it can be on its way:
+ * the fence is a sync on a newer connection, and the server closes a session's old one before it takes it up again
+ * (ZooKeeperServer.processConnectRequest), or refuses what comes from it (SessionMovedException). What was not made is sent
+ * again, so that it could not be made twice even then: under the version check, or as a create. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +15,9 @@
 #include "cache/util/clock.h"
 
 /* --- Changes --- */
+
+/* As the error of a change, in here only: whether it was made is not known. */
+enum { UNKNOWN = -EREMOTEIO };
 
 /* A transaction of ours on one znode, from its sending until the stream has passed it. */
 struct change {
@@ -27,8 +35,9 @@ struct change {
 static void change_end(struct change *change)
 {
 	const struct write_result *result = &change->result;
+	int error = result->error && result->is_unknown ? UNKNOWN : result->error;
 
-	change->done(result->error, result->error ? NULL : &result->stat, change->arg);
+	change->done(error, result->error ? NULL : &result->stat, change->arg);
 	bytes_put(change->data);
 	free(change->path);
 	free(change);
@@ -113,14 +122,9 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 	return err;
 }
 
-int cache_mkdir(struct cache *cache, const char *path, cache_done_cb *done, void *arg)
-{
-	const struct write_step step = { .verb = WRITE_CREATE, .path = path };
+/* --- Making and removing --- */
 
-	return change_submit(cache, path, &step, 1, done, arg);
-}
-
-int cache_create(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg)
+static int submit_file(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg)
 {
 	const struct write_step steps[] = {
 		{ .verb = WRITE_CREATE, .path = path, .data = data },
@@ -130,11 +134,134 @@ int cache_create(struct cache *cache, const char *path, struct bytes *data, cach
 	return change_submit(cache, path, steps, data && data->size ? 1 : 2, done, arg);
 }
 
-int cache_remove(struct cache *cache, const char *path, int32_t version, cache_done_cb *done, void *arg)
-{
-	const struct write_step step = { .verb = WRITE_DELETE, .path = path, .version = version };
+enum attempt_kind { MAKE_DIRECTORY, MAKE_FILE, REMOVE };
 
-	return change_submit(cache, path, &step, 1, done, arg);
+/* A znode being made or removed, by one change, or by another if it turns out that the first was not made. */
+struct attempt {
+	struct cache *cache;
+	enum attempt_kind kind;
+	struct bytes *data; /* MAKE_FILE */
+	int32_t version;    /* REMOVE, */
+	int64_t czxid;	    /* and this */
+	bool was_unknown;
+	int64_t deadline; /* ms */
+	cache_done_cb *done;
+	void *arg;
+	char path[];
+};
+
+static void attempt_end(struct attempt *attempt, int error, const struct node_stat *stat)
+{
+	attempt->done(error, error ? NULL : stat, attempt->arg);
+	bytes_put(attempt->data);
+	free(attempt);
+}
+
+static void attempt_done(int error, const struct node_stat *stat, void *arg);
+
+static int attempt_submit(struct attempt *attempt)
+{
+	const struct write_step make = { .verb = WRITE_CREATE, .path = attempt->path };
+	const struct write_step remove = { .verb = WRITE_DELETE, .path = attempt->path, .version = attempt->version };
+
+	if (attempt->kind == MAKE_FILE)
+		return submit_file(attempt->cache, attempt->path, attempt->data, attempt_done, attempt);
+	return change_submit(attempt->cache, attempt->path, attempt->kind == REMOVE ? &remove : &make, 1, attempt_done,
+		attempt);
+}
+
+static bool has_contents(const struct node_info *info, const struct bytes *data)
+{
+	size_t size = data ? data->size : 0;
+
+	return info->data && info->data->size == size && (size == 0 || memcmp(info->data->data, data->data, size) == 0);
+}
+
+/* It was never as we would have made it. */
+static bool is_others(const struct attempt *attempt, const struct node_info *info)
+{
+	bool is_empty_file = attempt->kind == MAKE_FILE && !(attempt->data && attempt->data->size);
+
+	if (info->stat.ephemeral_owner)
+		return true;
+	return info->stat.version == 0 && (is_empty_file || !has_contents(info, attempt->data));
+}
+
+/* What is there after the reply was lost. Whose it is that was to be made by nobody but us cannot be known: two may be told
+ * that the name is theirs, or none. */
+static void attempt_looked(int error, const struct node_info *info, void *arg)
+{
+	struct attempt *attempt = arg;
+	bool is_there = !error;
+	bool is_remove = attempt->kind == REMOVE;
+
+	if (!is_remove && is_there && is_others(attempt, info)) {
+		attempt_end(attempt, -EEXIST, NULL);
+	} else if ((error && error != -ENOENT) || (!is_remove && is_there)) {
+		attempt_end(attempt, -EIO, NULL);
+	} else if (is_remove && (!is_there || info->stat.czxid != attempt->czxid)) {
+		attempt_end(attempt, 0, NULL);
+	} else {
+		error = attempt_submit(attempt);
+		if (error)
+			attempt_end(attempt, error, NULL);
+	}
+}
+
+static void attempt_done(int error, const struct node_stat *stat, void *arg)
+{
+	struct attempt *attempt = arg;
+
+	if (error == UNKNOWN) {
+		attempt->was_unknown = true;
+		error = -EIO;
+		if (clock_now() < attempt->deadline &&
+			cache_read(attempt->cache, attempt->path, attempt_looked, attempt) == 0)
+			return;
+	} else if (attempt->was_unknown && attempt->kind == REMOVE && error == -ENOENT) {
+		error = 0; /* the first was made after all */
+	} else if (attempt->was_unknown && attempt->kind != REMOVE && error == -EEXIST) {
+		error = -EIO; /* by the first, or by somebody since */
+	}
+	attempt_end(attempt, error, stat);
+}
+
+static int attempt_start(struct cache *cache, const char *path, const struct attempt *what)
+{
+	size_t size = strlen(path) + 1;
+	struct attempt *attempt = malloc(sizeof(*attempt) + size);
+	int err;
+
+	if (!attempt)
+		return -ENOMEM;
+	*attempt = *what;
+	attempt->cache = cache;
+	(void)bytes_get(attempt->data);
+	attempt->deadline = clock_now() + 2 * (int64_t)cache->timeout; /* to be sent, and to be looked for */
+	memcpy(attempt->path, path, size);
+	err = attempt_submit(attempt);
+	if (err) {
+		bytes_put(attempt->data);
+		free(attempt);
+	}
+	return err;
+}
+
+int cache_mkdir(struct cache *cache, const char *path, cache_done_cb *done, void *arg)
+{
+	return attempt_start(cache, path, &(struct attempt){ .kind = MAKE_DIRECTORY, .done = done, .arg = arg });
+}
+
+int cache_create(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg)
+{
+	return attempt_start(cache, path,
+		&(struct attempt){ .kind = MAKE_FILE, .data = data, .done = done, .arg = arg });
+}
+
+int cache_remove(struct cache *cache, const char *path, int64_t czxid, int32_t version, cache_done_cb *done, void *arg)
+{
+	return attempt_start(cache, path,
+		&(struct attempt){ .kind = REMOVE, .czxid = czxid, .version = version, .done = done, .arg = arg });
 }
 
 /* --- Changing contents --- */
@@ -145,6 +272,9 @@ struct update {
 	struct cache_edit edit;
 	struct bytes *data; /* what was composed last */
 	int64_t deadline;   /* ms: no further try after it */
+	bool is_create;	    /* what was sent last, */
+	int32_t version;    /* or the version that the znode had then */
+	bool was_unknown;   /* one of them may have been made */
 };
 
 static void update_end(struct update *update, int error, const struct node_stat *stat)
@@ -161,8 +291,12 @@ static void update_written(int error, const struct node_stat *stat, void *arg)
 {
 	struct update *update = arg;
 
-	if (error == -EAGAIN) {
-		error = -ETIMEDOUT;
+	if (error == UNKNOWN && !update->was_unknown) {
+		update->was_unknown = true;
+		update->deadline = clock_now() + update->cache->timeout; /* it is only to be looked at */
+	}
+	if (error == -EAGAIN || error == UNKNOWN) {
+		error = error == UNKNOWN ? -EIO : -ETIMEDOUT;
 		if (clock_now() < update->deadline)
 			error = cache_read(update->cache, update->path, update_read, update);
 		if (!error)
@@ -198,7 +332,10 @@ static int update_submit(struct update *update, const struct node_info *info)
 	const struct write_step step = { .verb = WRITE_SET,
 		.path = update->path,
 		.data = update->data,
-		.version = update->edit.is_whole ? -1 : info->stat.version };
+		.version = update->edit.is_whole && !update->was_unknown ? -1 : info->stat.version };
+
+	update->is_create = false;
+	update->version = info->stat.version;
 
 	if (update->edit.is_directory && info->stat.cversion == 0 && update->path[1] != '\0')
 		return submit_directory_data(update, step.version);
@@ -248,13 +385,75 @@ static int update_create(struct update *update)
 	buf_release(&composed);
 	if (!err && !update->data)
 		err = -ENOMEM;
-	return err ? err : cache_create(update->cache, update->path, update->data, update_created, update);
+	update->is_create = true;
+	return err ? err : submit_file(update->cache, update->path, update->data, update_created, update);
+}
+
+enum outcome { WAS_MADE, WAS_NOT_MADE, WAS_NOT_AND_CANNOT, NOT_TO_BE_KNOWN };
+
+/* What became of the change whose reply was lost, by what is there now. WAS_NOT_AND_CANNOT: somebody else was faster. */
+static enum outcome find_out(const struct update *update, const struct node_info *info)
+{
+	int32_t first = update->is_create ? (update->data->size ? 0 : 1) : update->version + 1;
+
+	if (info && info->stat.version == first)
+		return has_contents(info, update->data) ? WAS_MADE : WAS_NOT_AND_CANNOT;
+	if (update->is_create && !info)
+		return WAS_NOT_MADE;
+	if (!update->is_create && info && info->stat.version == update->version)
+		return WAS_NOT_MADE;
+	if (info && update->edit.is_whole && has_contents(info, update->data))
+		return WAS_MADE;
+	return NOT_TO_BE_KNOWN;
+}
+
+/* Sends again what was composed before, so that a first one that comes through after all shows as such. */
+static int update_resend(struct update *update, const struct node_info *info)
+{
+	if (update->is_create)
+		return submit_file(update->cache, update->path, update->data, update_created, update);
+	return update_submit(update, info);
+}
+
+/* True: that was all, or is under way again. */
+static bool update_decide(struct update *update, int error, const struct node_info *info)
+{
+	if (error && error != -ENOENT) {
+		update_end(update, -EIO, NULL);
+		return true;
+	}
+	if (!error && update->edit.czxid && update->edit.czxid != info->stat.czxid) {
+		update_end(update, -ESTALE, NULL);
+		return true;
+	}
+	if (error && !update->is_create) {
+		update_end(update, error, NULL);
+		return true;
+	}
+	switch (find_out(update, error ? NULL : info)) {
+	case WAS_MADE:
+		update_end(update, 0, &info->stat);
+		return true;
+	case WAS_NOT_MADE:
+		error = update_resend(update, info);
+		if (error)
+			update_end(update, error, NULL);
+		return true;
+	case WAS_NOT_AND_CANNOT:
+		update->was_unknown = false;
+		return false;
+	default:
+		update_end(update, -EIO, NULL);
+		return true;
+	}
 }
 
 static void update_read(int error, const struct node_info *info, void *arg)
 {
 	struct update *update = arg;
 
+	if (update->was_unknown && update_decide(update, error, info))
+		return;
 	if (error == -ENOENT && update->edit.may_create) {
 		error = update_create(update);
 		if (error)

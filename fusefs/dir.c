@@ -633,7 +633,7 @@ static void unlink_read(int error, const struct node_info *info, void *arg)
 		error = -EISDIR;
 	if (!error) {
 		pending->inode.number = inodes_number(mount->inodes, INODE_NODE, pending->path, &info->stat);
-		error = cache_remove(mount->cache, pending->path, -1, unlinked, pending);
+		error = cache_remove(mount->cache, pending->path, info->stat.czxid, -1, unlinked, pending);
 	}
 	if (error)
 		pending_fail(pending, error);
@@ -700,7 +700,8 @@ static void rmdir_read(int error, const struct node_info *info, void *arg)
 	if (!error && (info->stat.data_length > 0 || has_unborn(pending)))
 		error = -ENOTEMPTY;
 	if (!error)
-		error = cache_remove(pending->mount->cache, pending->path, info->stat.version, rmdir_removed, pending);
+		error = cache_remove(pending->mount->cache, pending->path, info->stat.czxid, info->stat.version,
+			rmdir_removed, pending);
 	if (error)
 		pending_fail(pending, error);
 }
