@@ -105,6 +105,15 @@ static bool is_refused(const struct mount *mount, int to_set)
 	return mount->options->is_strict && (to_set & explicit);
 }
 
+static bool is_directory(const struct mount *mount, fuse_ino_t number)
+{
+	struct inode_view inode;
+	bool is_directory = inodes_look(mount->inodes, number, &inode) == 0 && inode.kind == KIND_DIRECTORY;
+
+	inode_view_release(&inode);
+	return is_directory;
+}
+
 /* Replies: attr, error. Modes, owners and times are accepted and not kept, unless -o strict. */
 void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set, struct fuse_file_info *file)
 {
@@ -114,7 +123,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 		(void)fuse_reply_err(req, EPERM);
 	else if (to_set & FUSE_SET_ATTR_SIZE)
 		file_truncate(req, number, attr->st_size < 0 ? 0 : (size_t)attr->st_size, file);
-	else if ((to_set & FUSE_SET_ATTR_MTIME_NOW) && (to_set & FUSE_SET_ATTR_ATIME_NOW))
+	else if ((to_set & FUSE_SET_ATTR_MTIME_NOW) && (to_set & FUSE_SET_ATTR_ATIME_NOW) &&
+		!is_directory(mount, number))
 		file_touch(req, number);
 	else
 		op_getattr(req, number, file);

@@ -455,10 +455,20 @@ static void touch_saved(int error, void *arg)
 	pending_reply_attr(pending, &attr, 0);
 }
 
+/* Not of a directory, whatever it was when the kernel asked: set to nothing, one that never had children would be a file. */
+static int touch_compose(const struct node_info *old, struct buf *out, void *arg)
+{
+	const struct pending *pending = arg;
+
+	if (pending->inode.type == INODE_NODE && kind_of(&old->stat, false) == KIND_DIRECTORY)
+		return 1;
+	return compose_same(old, out, NULL);
+}
+
 void file_touch(fuse_req_t req, fuse_ino_t number)
 {
 	struct pending *pending = pending_start(req);
-	struct cache_edit edit = { .compose = compose_same, .done = truncated, .arg = pending };
+	struct cache_edit edit = { .compose = touch_compose, .done = truncated, .arg = pending };
 	struct mount *mount;
 	size_t unsaved;
 	int err;
