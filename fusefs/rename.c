@@ -7,7 +7,7 @@
  * made anew; the steps are planned and sent; then the inodes and open files are told of their new paths. Everything is
  * asynchronous, one step after the other. */
 #include <errno.h>
-#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +57,10 @@ struct rename {
 	size_t step_count, step_capacity;
 	char **paths; /* of steps, where made for them */
 	size_t path_count, path_capacity;
+	_Atomic(unsigned) turns; /* see is_second */
+	int deep_error;		 /* of the znode looked at last */
+	_Atomic(size_t) awaited; /* ACLs, */
+	_Atomic(int) error;	 /* and the last error of those */
 };
 
 static void look(struct rename *rename);
@@ -492,29 +496,83 @@ static bool side_add(struct side *side, const char *directory, const char *name)
 
 static void look_deeper(struct rename *rename);
 
-static void deep_acl(int error, const struct node_stat *stat, struct acl_list *acl, void *arg)
+/* A side has been looked at altogether. */
+static void looked_deep(struct rename *rename, int error)
 {
-	struct rename *rename = arg;
-	struct side *side = rename->looks;
-
-	(void)stat;
 	if (error == -ENOENT) {
-		again(rename);
+		again(rename); /* it has changed meanwhile */
 	} else if (error) {
 		rename_end(rename, error);
-	} else {
-		side->all[side->at++].acl = acl_list_get(acl);
+	} else if (rename->looks == &rename->from && (rename->flags & EXCHANGE)) {
+		rename->looks = &rename->to;
 		look_deeper(rename);
+	} else {
+		submit(rename);
 	}
 }
 
-static void ask_acl(struct rename *rename)
+/* Whoever comes last goes on: all ACLs are asked for at once. */
+static void acl_came(struct rename *rename, int error)
+{
+	if (error)
+		atomic_store(&rename->error, error);
+	if (atomic_fetch_sub(&rename->awaited, 1) == 1)
+		looked_deep(rename, atomic_load(&rename->error));
+}
+
+struct acl_wait {
+	struct rename *rename;
+	struct looked *node;
+};
+
+static void acl_read(int error, const struct node_stat *stat, struct acl_list *acl, void *arg)
+{
+	struct acl_wait *wait = arg;
+	struct rename *rename = wait->rename;
+
+	(void)stat;
+	wait->node->acl = acl_list_get(acl);
+	free(wait);
+	acl_came(rename, error);
+}
+
+static void ask_acls(struct rename *rename)
 {
 	struct side *side = rename->looks;
-	int err = cache_read_acl(rename->pending->mount->cache, side->all[side->at].path, deep_acl, rename);
 
-	if (err)
-		rename_end(rename, err);
+	atomic_store(&rename->error, 0);
+	atomic_store(&rename->awaited, side->count + 1);
+	for (size_t i = 0; i < side->count; i++) {
+		struct acl_wait *wait = malloc(sizeof(*wait));
+		int err = -ENOMEM;
+
+		if (wait) {
+			*wait = (struct acl_wait){ .rename = rename, .node = &side->all[i] };
+			err = cache_read_acl(rename->pending->mount->cache, side->all[i].path, acl_read, wait);
+		}
+		if (err) {
+			free(wait);
+			acl_came(rename, err);
+		}
+	}
+	acl_came(rename, 0);
+}
+
+/* An answer may come before the question's call returns, on this thread, and then there are thousands of them, so that none may
+ * ask the next question itself; or later, on another, and then it must. The second of the two to come here goes on. */
+static bool is_second(struct rename *rename)
+{
+	return atomic_fetch_add(&rename->turns, 1) % 2 == 1;
+}
+
+/* The znode at side->at is known, with what is in it; or there was an error. */
+static void deep_known(struct rename *rename, int error)
+{
+	rename->deep_error = error;
+	if (!error)
+		rename->looks->at++;
+	if (is_second(rename))
+		look_deeper(rename);
 }
 
 static void deep_listed(int error, struct cache_children *children, void *arg)
@@ -523,22 +581,13 @@ static void deep_listed(int error, struct cache_children *children, void *arg)
 	struct side *side = rename->looks;
 	bool has_memory = true;
 
-	if (error == -ENOENT) {
-		again(rename);
-		return;
-	}
 	if (!error && side->count + children->count > NODES_MAX)
 		error = -EXDEV;
 	for (size_t i = 0; !error && has_memory && i < children->count; i++) {
 		side->all[side->at].children++;
 		has_memory = side_add(side, side->all[side->at].path, children->list[i].name);
 	}
-	if (!has_memory)
-		error = -ENOMEM;
-	if (error)
-		rename_end(rename, error);
-	else
-		ask_acl(rename);
+	deep_known(rename, has_memory ? error : -ENOMEM);
 }
 
 static void deep_read(int error, const struct node_info *info, void *arg)
@@ -547,10 +596,6 @@ static void deep_read(int error, const struct node_info *info, void *arg)
 	struct side *side = rename->looks;
 	struct looked *node = &side->all[side->at];
 
-	if (error == -ENOENT) {
-		again(rename);
-		return;
-	}
 	if (!error && !info->data)
 		error = info->data_error;
 	if (!error)
@@ -560,34 +605,35 @@ static void deep_read(int error, const struct node_info *info, void *arg)
 	if (!error) {
 		node_info_release(&node->info);
 		node_info_copy(&node->info, info);
-		if (kind_of(&info->stat, false) != KIND_DIRECTORY)
-			ask_acl(rename);
-		else
+		if (kind_of(&info->stat, false) == KIND_DIRECTORY) {
 			error = cache_list(rename->pending->mount->cache, node->path, deep_listed, rename);
+			if (!error)
+				return;
+		}
 	}
-	if (error)
-		rename_end(rename, error);
+	deep_known(rename, error);
 }
 
-/* Everything from side->at on; then the other side, if it is to be made anew too. The ACL's answer always comes later, so that
- * this never gets deeper than one znode. */
+/* Everything from side->at on. */
 static void look_deeper(struct rename *rename)
 {
 	struct side *side = rename->looks;
-	int err;
 
-	if (side->at == side->count) {
-		if (side == &rename->from && (rename->flags & EXCHANGE)) {
-			rename->looks = &rename->to;
-			look_deeper(rename);
-		} else {
-			submit(rename);
+	do {
+		int err = rename->deep_error;
+
+		if (err || side->at == side->count) {
+			rename->deep_error = 0;
+			if (err)
+				looked_deep(rename, err);
+			else
+				ask_acls(rename);
+			return;
 		}
-		return;
-	}
-	err = cache_read(rename->pending->mount->cache, side->all[side->at].path, deep_read, rename);
-	if (err)
-		rename_end(rename, err);
+		err = cache_read(rename->pending->mount->cache, side->all[side->at].path, deep_read, rename);
+		if (err)
+			deep_known(rename, err);
+	} while (is_second(rename));
 }
 
 /* Both are known: what is there, if anything, is all[0]. */
