@@ -213,6 +213,8 @@ void cache_children_put(struct cache_children *children)
 {
 	if (!children || atomic_fetch_sub_explicit(&children->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	for (size_t i = 0; i < children->count; i++)
+		bytes_put(children->list[i].data);
 	listing_put(children->names);
 	free(children);
 }
@@ -256,10 +258,13 @@ static void list_take_child(struct list *list, size_t index, int error, const st
 {
 	struct cache_child *child = &list->children->list[index];
 
-	if (!error)
+	if (!error) {
 		child->stat = info->stat;
-	else if (error != -ENOENT)
+		if (info->data && info->data->size == CACHE_CHILD_DATA)
+			child->data = bytes_get(info->data);
+	} else if (error != -ENOENT) {
 		atomic_store(&list->error, error);
+	}
 	list_put(list);
 }
 

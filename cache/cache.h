@@ -71,11 +71,15 @@ typedef void cache_node_cb(int error, const struct node_info *info, void *arg);
 /* The znode's Stat (of a directory pzxid may be an older one: events tell no zxid) and its data; -ENOENT. Data that may not be read: success with info->data NULL and info->data_error. */
 int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg);
 
+/* The one length of data that a listing keeps: that of a symbolic link (fusefs/symlink.h). */
+enum { CACHE_CHILD_DATA = 1067 };
+
 /* A znode's children with the Stat of each, in creation order (czxid, then name). Immutable and counted: take a reference to
  * keep it. */
 struct cache_child {
 	const char *name;
 	struct node_stat stat;
+	struct bytes *data; /* if it is CACHE_CHILD_DATA long and can be read, else NULL */
 };
 
 struct cache_children {
