@@ -10,6 +10,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/symlink.h"
 
 enum { BLOCK = 512, IO_BLOCK = 4096 };
 
@@ -19,15 +20,21 @@ static struct timespec time_of(int64_t ms)
 }
 
 double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
-	const struct node_stat *stat, int64_t changed, struct stat *attr)
+	const struct node_stat *stat, const struct bytes *data, int64_t changed, struct stat *attr)
 {
+	static const mode_t modes[] = { [KIND_FILE] = S_IFREG | 0644,
+		[KIND_DIRECTORY] = S_IFDIR | 0755,
+		[KIND_SYMLINK] = S_IFLNK | 0777 };
 	bool is_directory = type == INODE_NODE && kind == KIND_DIRECTORY;
 	size_t size = is_directory ? 0 : (size_t)stat->data_length;
-	bool is_unsaved = !is_directory && files_unsaved_size(mount->files, number, &size);
+	bool is_unsaved = !is_directory && kind != KIND_SYMLINK && files_unsaved_size(mount->files, number, &size);
+	const char *target;
 
+	if (kind == KIND_SYMLINK && data)
+		(void)symlink_decode(data->data, data->size, &target, &size);
 	*attr = (struct stat){
 		.st_ino = number,
-		.st_mode = is_directory ? S_IFDIR | 0755 : S_IFREG | 0644,
+		.st_mode = modes[type == INODE_DATA ? KIND_FILE : kind],
 		.st_nlink = 1,
 		.st_uid = mount->uid,
 		.st_gid = mount->gid,
@@ -49,7 +56,7 @@ static bool reply_last_seen(struct pending *pending)
 
 	if (!files_last_stat(pending->mount->files, inode->number, &last))
 		return false;
-	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, last.mtime, &attr);
+	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, NULL, last.mtime, &attr);
 	attr.st_nlink = inode->czxid == INODE_UNBORN && !inode->is_dead ? 1 : 0;
 	pending_reply_attr(pending, &attr, 0);
 	return true;
@@ -62,7 +69,7 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 	struct stat attr;
 	double keep;
 
-	if (!error && !inode_is(inode, &info->stat))
+	if (!error && !inodes_match(pending->mount->inodes, inode, &info->stat, info->data))
 		error = -ESTALE;
 	if (error == -ENOENT)
 		error = -ESTALE; /* the kernel knew the inode: it then looks its path up again */
@@ -73,7 +80,8 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 		return;
 	}
 	files_told(pending->mount->files, inode->number, info);
-	keep = attr_fill(pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->changed, &attr);
+	keep = attr_fill(pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->data,
+		info->changed, &attr);
 	if (pending->flag) /* a paged reader asks, before it reads: for it, the size is that of what is saved */
 		attr.st_size = info->stat.data_length;
 	pending_reply_attr(pending, &attr, keep);

@@ -12,6 +12,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/symlink.h"
 
 /* --- lookup, forget --- */
 
@@ -29,14 +30,14 @@ static void reply_entry(struct pending *pending, const struct node_info *info)
 		pending_fail(pending, -ENOENT);
 		return;
 	}
-	number = inodes_enter(mount->inodes, type, pending->path, stat);
+	number = inodes_enter(mount->inodes, type, pending->path, stat, info->data);
 	if (number == 0) {
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
 	files_told(mount->files, number, info);
-	keep = attr_fill(mount, number, type, kind_of(stat, inode_path_is_root(pending->path)), stat, info->changed,
-		&attr);
+	keep = attr_fill(mount, number, type, inodes_kind(mount->inodes, type, pending->path, stat, info->data), stat,
+		info->data, info->changed, &attr);
 	if (type == INODE_DATA && stat->data_length == 0)
 		keep = 0; /* there only while it is open */
 	pending_reply_entry(pending, &attr, keep);
@@ -50,8 +51,8 @@ static bool has_data(struct pending *pending, const struct node_info *info)
 	struct node_stat last;
 
 	return info->stat.data_length > 0 ||
-		files_last_stat(mount->files, inodes_number(mount->inodes, INODE_DATA, pending->path, &info->stat),
-			&last);
+		files_last_stat(mount->files,
+			inodes_number(mount->inodes, INODE_DATA, pending->path, &info->stat, NULL), &last);
 }
 
 /* Answers with a file that has no znode yet. False: there is none at pending->path. */
@@ -68,7 +69,7 @@ static bool reply_unborn(struct pending *pending)
 		inodes_forget(mount->inodes, number, 1);
 		return false;
 	}
-	(void)attr_fill(mount, number, INODE_NODE, KIND_FILE, &stat, stat.mtime, &attr);
+	(void)attr_fill(mount, number, INODE_NODE, KIND_FILE, &stat, NULL, stat.mtime, &attr);
 	pending_reply_entry(pending, &attr, 0);
 	return true;
 }
@@ -185,7 +186,8 @@ static void opendir_listed(int error, struct cache_children *children, void *arg
 	struct pending *pending = arg;
 	struct directory *directory = NULL;
 
-	if (error == -ENOENT || (!error && !inode_is(&pending->inode, &children->stat)))
+	if (error == -ENOENT ||
+		(!error && !inodes_match(pending->mount->inodes, &pending->inode, &children->stat, NULL)))
 		error = -ESTALE; /* the kernel then looks the path up again */
 	if (!error) {
 		directory = calloc(1, sizeof(*directory));
@@ -246,49 +248,58 @@ static bool page_add_name(struct page *page, const char *name, const struct stat
 	return true;
 }
 
+static mode_t type_of(enum kind kind)
+{
+	static const mode_t types[] = { [KIND_FILE] = S_IFREG, [KIND_DIRECTORY] = S_IFDIR, [KIND_SYMLINK] = S_IFLNK };
+
+	return types[kind];
+}
+
 /* The same with a looked-up entry; "." and ".." count no lookup (fuse_add_direntry_plus). */
-static bool page_add_entry(struct page *page, const char *name, enum inode_type type, const struct node_stat *stat,
+static bool page_add_entry(struct page *page, const char *name, enum inode_type type, const struct cache_child *child,
 	const char *path, off_t next)
 {
 	struct mount *mount = page->pending->mount;
 	size_t left = page->pending->size - page->used;
 	struct fuse_entry_param entry = { 0 };
-	bool is_root = inode_path_is_root(path);
+	enum kind kind = inodes_kind(mount->inodes, type, path, &child->stat, child->data);
 	double keep;
 
 	if (fuse_add_direntry_plus(page->pending->req, NULL, 0, name, &entry, 0) > left)
 		return false;
-	entry.attr.st_ino = inodes_number(mount->inodes, type, path, stat);
-	entry.attr.st_mode = type == INODE_NODE && kind_of(stat, is_root) == KIND_DIRECTORY ? S_IFDIR : S_IFREG;
+	entry.attr.st_ino = inodes_number(mount->inodes, type, path, &child->stat, child->data);
+	entry.attr.st_mode = type_of(kind);
 	/* Attributes that may be stale, or that no paged file was told of, are left out: then it is just a name, no lookup. */
 	if (page->children->moment != cache_moment(mount->cache) || files_are_paged(mount->files, entry.attr.st_ino)) {
 		page->used +=
 			fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
 		return true;
 	}
-	entry.ino = inodes_enter(mount->inodes, type, path, stat);
+	entry.ino = inodes_enter(mount->inodes, type, path, &child->stat, child->data);
 	if (entry.ino == 0)
 		return false;
 	if (!buf_append(&page->entered, &entry.ino, sizeof(entry.ino))) {
 		inodes_forget(mount->inodes, entry.ino, 1);
 		return false;
 	}
-	keep = attr_fill(mount, entry.ino, type, kind_of(stat, is_root), stat, stat->mtime, &entry.attr);
+	keep = attr_fill(mount, entry.ino, type, kind, &child->stat, child->data, child->stat.mtime, &entry.attr);
 	entry.entry_timeout = keep;
-	entry.attr_timeout = kind_of(stat, is_root) == KIND_FILE ? keep : 0; /* a directory's times: see node_info */
+	entry.attr_timeout =
+		type == INODE_NODE && kind != KIND_DIRECTORY ? keep : 0; /* a directory's times: see node_info */
 	page->used += fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
 	return true;
 }
 
-static bool page_add_node(struct page *page, const char *name, enum inode_type type, const struct node_stat *stat,
+static bool page_add_node(struct page *page, const char *name, enum inode_type type, const struct cache_child *child,
 	const char *path, off_t next)
 {
+	const struct inodes *inodes = page->pending->mount->inodes;
 	struct stat attr = { 0 };
 
 	if (page->with_attributes)
-		return page_add_entry(page, name, type, stat, path, next);
-	attr.st_ino = inodes_number(page->pending->mount->inodes, type, path, stat);
-	attr.st_mode = type == INODE_NODE && kind_of(stat, false) == KIND_DIRECTORY ? S_IFDIR : S_IFREG;
+		return page_add_entry(page, name, type, child, path, next);
+	attr.st_ino = inodes_number(page->pending->mount->inodes, type, path, &child->stat, child->data);
+	attr.st_mode = type_of(inodes_kind(inodes, type, path, &child->stat, child->data));
 	return page_add_name(page, name, &attr, next);
 }
 
@@ -322,7 +333,7 @@ static bool page_add_child(struct page *page, const struct cache_child *child, o
 	if (!path)
 		return false;
 	(void)snprintf(path, size, "%s/%s", in_root ? "" : directory, child->name);
-	fits = page_add_node(page, page->name, INODE_NODE, &child->stat, path, next);
+	fits = page_add_node(page, page->name, INODE_NODE, child, path, next);
 	free(path);
 	return fits;
 }
@@ -357,6 +368,7 @@ static bool page_add_unborn(struct page *page, const char *name, off_t next)
 static bool page_add(struct page *page, off_t place)
 {
 	const struct cache_children *children = page->children;
+	const struct cache_child data = { .stat = children->stat };
 	off_t behind = PLACE_CHILDREN + (off_t)children->count;
 
 	if (place >= behind)
@@ -366,7 +378,7 @@ static bool page_add(struct page *page, off_t place)
 	if (place > PLACE_DATA)
 		return page_add_child(page, &children->list[place - PLACE_CHILDREN], place + 1);
 	return children->stat.data_length == 0 ||
-		page_add_node(page, ".data", INODE_DATA, &children->stat, page->pending->inode.path, place + 1);
+		page_add_node(page, ".data", INODE_DATA, &data, page->pending->inode.path, place + 1);
 }
 
 static void page_take_back(struct mount *mount, const struct page *page)
@@ -542,13 +554,95 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		pending_fail(pending, err);
 }
 
-/* Replies: error. */
+/* A link being made. */
+struct linking {
+	struct pending *pending;
+	struct bytes *data;
+};
+
+static void linked(int error, const struct node_stat *stat, void *arg)
+{
+	struct linking *linking = arg;
+
+	if (error)
+		pending_fail(linking->pending, error);
+	else
+		reply_entry(linking->pending,
+			&(struct node_info){ .stat = *stat, .changed = stat->mtime, .data = linking->data });
+	bytes_put(linking->data);
+	free(linking);
+}
+
+static int make_link(struct pending *pending, const char *form)
+{
+	struct linking *linking = malloc(sizeof(*linking));
+	struct bytes *data = bytes_new(form, SYMLINK_SIZE);
+	int err = -ENOMEM;
+
+	if (linking && data) {
+		*linking = (struct linking){ .pending = pending, .data = data };
+		err = cache_create(pending->mount->cache, pending->path, data, linked, linking);
+	}
+	if (err) {
+		bytes_put(data);
+		free(linking);
+	}
+	return err;
+}
+
+/* Replies: entry, error. */
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-	(void)target;
-	(void)parent;
-	(void)name;
-	(void)fuse_reply_err(req, ENOTSUP);
+	const struct mount *mount = fuse_req_userdata(req);
+	int err = mount->options->with_symlinks ? 0 : -EPERM;
+	struct pending *pending;
+	char form[SYMLINK_SIZE];
+
+	if (!err)
+		err = symlink_encode(target, form);
+	if (err) {
+		(void)fuse_reply_err(req, -err);
+		return;
+	}
+	pending = start_making(req, parent, name);
+	if (!pending)
+		return;
+	err = make_link(pending, form);
+	if (err)
+		pending_fail(pending, err);
+}
+
+static void readlink_read(int error, const struct node_info *info, void *arg)
+{
+	struct pending *pending = arg;
+	const char *target;
+	size_t size;
+
+	/* The kernel then looks the path up again. */
+	if (error == -ENOENT ||
+		(!error && !inodes_match(pending->mount->inodes, &pending->inode, &info->stat, info->data)))
+		error = -ESTALE;
+	if (!error && (!info->data || !symlink_decode(info->data->data, info->data->size, &target, &size)))
+		error = -EINVAL;
+	if (error)
+		pending_fail(pending, error);
+	else
+		(void)pending_reply_data(pending, target, size);
+}
+
+/* Replies: readlink (which is as buf, without the terminator), error. */
+void op_readlink(fuse_req_t req, fuse_ino_t number)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (!err)
+		err = cache_read(pending->mount->cache, pending->inode.path, readlink_read, pending);
+	if (err)
+		pending_fail(pending, err);
 }
 
 /* Replies: error. A znode has one path. */
@@ -632,7 +726,8 @@ static void unlink_read(int error, const struct node_info *info, void *arg)
 	if (!error && kind_of(&info->stat, false) == KIND_DIRECTORY)
 		error = -EISDIR;
 	if (!error) {
-		pending->inode.number = inodes_number(mount->inodes, INODE_NODE, pending->path, &info->stat);
+		pending->inode.number =
+			inodes_number(mount->inodes, INODE_NODE, pending->path, &info->stat, info->data);
 		error = cache_remove(mount->cache, pending->path, info->stat.czxid, -1, unlinked, pending);
 	}
 	if (error)

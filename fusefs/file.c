@@ -108,7 +108,7 @@ static void open_read(int error, const struct node_info *node, void *arg)
 		node_info_release(&unborn);
 		return;
 	}
-	if (error == -ENOENT || (!error && !inode_is(inode, &node->stat)))
+	if (error == -ENOENT || (!error && !inodes_match(pending->mount->inodes, inode, &node->stat, node->data)))
 		error = -ESTALE; /* the kernel then looks the path up again */
 	if (error)
 		pending_fail(pending, error);
@@ -155,14 +155,18 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 
 	inode->path = pending->path;
 	pending->path = NULL;
-	inode->kind = kind_of(&node->stat, inode_path_is_root(inode->path));
+	inode->kind = inodes_kind(mount->inodes, INODE_NODE, inode->path, &node->stat, node->data);
 	inode->czxid = inode_path_is_root(inode->path) ? 0 : node->stat.czxid;
 	if ((inode->type == INODE_DATA) != (inode->kind == KIND_DIRECTORY)) {
 		pending_fail(pending, inode->type == INODE_DATA ? -ENOTDIR : -EISDIR);
 		return;
 	}
+	if (inode->kind == KIND_SYMLINK) {
+		pending_fail(pending, -ESTALE); /* the kernel then looks the name up again, and follows it */
+		return;
+	}
 	inode->kind = KIND_FILE;
-	inode->number = inodes_enter(mount->inodes, inode->type, inode->path, &node->stat);
+	inode->number = inodes_enter(mount->inodes, inode->type, inode->path, &node->stat, node->data);
 	file = inode->number ? file_open(mount->files, inode, node, pending->file.flags) : NULL;
 	if (!file) {
 		if (inode->number)
@@ -171,7 +175,7 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 		return;
 	}
 	set_handle(&pending->file, file);
-	keep = attr_fill(mount, inode->number, inode->type, KIND_FILE, &node->stat, node->changed, &attr);
+	keep = attr_fill(mount, inode->number, inode->type, KIND_FILE, &node->stat, NULL, node->changed, &attr);
 	/* A ".data" without data is there as long as somebody has it open. */
 	if (!pending_reply_create(pending, &attr, inode->type == INODE_DATA ? 0 : keep))
 		file_put(file);
@@ -230,7 +234,7 @@ static void reply_unborn(struct pending *pending)
 		return;
 	}
 	set_handle(&pending->file, file);
-	(void)attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node.stat, node.stat.mtime, &attr);
+	(void)attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node.stat, NULL, node.stat.mtime, &attr);
 	if (!pending_reply_create(pending, &attr, 0))
 		file_put(file);
 }
@@ -374,12 +378,11 @@ static void truncated(int error, const struct node_stat *stat, struct bytes *dat
 	struct inode_view *inode = &pending->inode;
 	struct stat attr;
 
-	(void)data;
 	if (error) {
 		pending_fail(pending, error);
 		return;
 	}
-	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, stat, stat->mtime, &attr);
+	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, stat, data, stat->mtime, &attr);
 	/* Not to be kept: the kernel takes this answer even if something newer was told meanwhile (fuse_do_setattr). */
 	pending_reply_attr(pending, &attr, 0);
 }
@@ -450,7 +453,7 @@ static void touch_saved(int error, void *arg)
 		pending_fail(pending, error ? error : -ESTALE);
 		return;
 	}
-	(void)attr_fill(pending->mount, pending->inode.number, pending->inode.type, KIND_FILE, &stat, stat.mtime,
+	(void)attr_fill(pending->mount, pending->inode.number, pending->inode.type, KIND_FILE, &stat, NULL, stat.mtime,
 		&attr);
 	pending_reply_attr(pending, &attr, 0);
 }

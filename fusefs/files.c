@@ -356,8 +356,8 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 	pthread_mutex_lock(&file->lock);
 	/* A paged file's page must not be longer than the size that the kernel knows; if it is shorter, the kernel finds out. */
 	fits = file->is_paged ? info->data->size <= file->base->size : offset == 0 || continues(info->data, file->base);
-	if (fits && inode_is(&file->inode, &info->stat) && !file->draft.is_dirty && !file->is_saving &&
-		file->stat.mzxid != info->stat.mzxid) {
+	if (fits && inodes_match(file->files->inodes, &file->inode, &info->stat, info->data) && !file->draft.is_dirty &&
+		!file->is_saving && file->stat.mzxid != info->stat.mzxid) {
 		bytes_put(file->base);
 		file->base = bytes_get(info->data);
 		file->stat = info->stat;

@@ -46,15 +46,25 @@ struct inodes {
 	struct place *places;
 	struct inode *unborn;  /* that no znode is known of; dead ones too */
 	uint64_t unborn_count; /* ever */
+	bool with_symlinks;    /* never changes */
 };
 
-static struct key key_of(enum inode_type type, const char *path, const struct node_stat *stat)
+enum kind inodes_kind(const struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data)
+{
+	if (type == INODE_DATA)
+		return KIND_FILE;
+	return kind_of_data(stat, inodes->with_symlinks ? data : NULL, inode_path_is_root(path));
+}
+
+static struct key key_of(const struct inodes *inodes, enum inode_type type, const char *path,
+	const struct node_stat *stat, const struct bytes *data)
 {
 	bool is_root = inode_path_is_root(path);
 
 	return (struct key){
 		.type = type,
-		.kind = type == INODE_DATA ? KIND_FILE : kind_of(stat, is_root),
+		.kind = inodes_kind(inodes, type, path, stat, data),
 		.czxid = is_root ? 0 : stat->czxid, /* the root stays the root even if its znode is made anew */
 		.path = path,
 	};
@@ -72,7 +82,7 @@ static fuse_ino_t hash_key(const struct key *key)
 
 	for (const char *c = key->path; *c; c++)
 		hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-	hash ^= (uint64_t)key->czxid * 0x9e3779b97f4a7c15u + (uint64_t)key->type * 2 + (uint64_t)key->kind;
+	hash ^= (uint64_t)key->czxid * 0x9e3779b97f4a7c15u + (uint64_t)key->type * 3 + (uint64_t)key->kind;
 	hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
 	hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53u;
 	return hash ^ (hash >> 33);
@@ -210,7 +220,7 @@ static void remove_locked(struct inodes *inodes, struct inode *inode)
 	free(inode);
 }
 
-struct inodes *inodes_new(void)
+struct inodes *inodes_new(bool with_symlinks)
 {
 	const struct key root = { .type = INODE_NODE, .kind = KIND_DIRECTORY, .path = "/" };
 	struct inodes *inodes = calloc(1, sizeof(*inodes));
@@ -218,6 +228,7 @@ struct inodes *inodes_new(void)
 
 	if (!inodes)
 		return NULL;
+	inodes->with_symlinks = with_symlinks;
 	pthread_mutex_init(&inodes->lock, NULL);
 	inode = add_locked(inodes, &root, FUSE_ROOT_ID);
 	if (!inode) {
@@ -272,9 +283,10 @@ bool inode_path_is_root(const char *path)
 	return path[0] == '/' && path[1] == '\0';
 }
 
-bool inode_is(const struct inode_view *view, const struct node_stat *stat)
+bool inodes_match(const struct inodes *inodes, const struct inode_view *view, const struct node_stat *stat,
+	const struct bytes *data)
 {
-	const struct key key = key_of(view->type, view->path, stat);
+	const struct key key = key_of(inodes, view->type, view->path, stat, data);
 
 	/* A directory's data stays what it is for as long as the znode exists. */
 	return key.kind == view->kind && (key.czxid == view->czxid || view->czxid == INODE_UNBORN);
@@ -305,9 +317,10 @@ static void replace_locked(struct place *place, struct inode *entered)
 	}
 }
 
-fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat)
+fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data)
 {
-	const struct key key = key_of(type, path, stat);
+	const struct key key = key_of(inodes, type, path, stat, data);
 	fuse_ino_t number;
 	struct inode *inode;
 
@@ -494,9 +507,10 @@ ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***l
 	return count;
 }
 
-fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat)
+fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data)
 {
-	const struct key key = key_of(type, path, stat);
+	const struct key key = key_of(inodes, type, path, stat, data);
 	fuse_ino_t number;
 
 	pthread_mutex_lock(&inodes->lock);

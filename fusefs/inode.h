@@ -37,25 +37,34 @@ struct inode_view {
 
 struct inodes;
 
-/* Knows the root. NULL: no memory. */
-struct inodes *inodes_new(void);
+/* Knows the root. with_symlinks: files of that form are links, else files. NULL: no memory. */
+struct inodes *inodes_new(bool with_symlinks);
 void inodes_free(struct inodes *inodes);
 
 /* 0, -ESTALE: no such inode, -ENOMEM. The view must be released. */
 int inodes_look(struct inodes *inodes, fuse_ino_t number, struct inode_view *view);
 void inode_view_release(struct inode_view *view);
 
-/* Whether what stat tells is still what the view shows. Pure. */
-bool inode_is(const struct inode_view *view, const struct node_stat *stat);
+/* Here and below, data is the znode's, which only matters where it may be a symlink's; NULL: it cannot be read. */
+
+/* What the znode with this path and Stat is in this mount. */
+enum kind inodes_kind(const struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data);
+
+/* Whether what stat and data tell is still what the view shows. */
+bool inodes_match(const struct inodes *inodes, const struct inode_view *view, const struct node_stat *stat,
+	const struct bytes *data);
 
 /* Whether the path is the mount's root. Pure. */
 bool inode_path_is_root(const char *path);
 
 /* The inode of the znode with this path and Stat, with one more lookup counted. 0: no memory. */
-fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat);
+fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data);
 
 /* The number that inodes_enter would give, without counting. */
-fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat);
+fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data);
 
 /* The znode at this path has been removed: its inodes are dead. (They also are when another is entered in their place.) */
 void inodes_died(struct inodes *inodes, const char *path);

@@ -1,5 +1,7 @@
 #include "fusefs/kind.h"
 
+#include "fusefs/symlink.h"
+
 /* Special owners that are no session's (EphemeralType.java). With a server id of 255, whose sessions begin with 0xff too, the
  * two zero bytes still tell a TTL: they are the high bits of a time in a session's id. */
 static const uint64_t CONTAINER_OWNER = UINT64_C(0x8000000000000000);
@@ -26,4 +28,15 @@ enum kind kind_of(const struct node_stat *stat, bool is_root)
 	if (kind_owner(stat) == OWNER_SESSION || stat->data_length > 0)
 		return KIND_FILE;
 	return stat->version == 0 ? KIND_DIRECTORY : KIND_FILE;
+}
+
+enum kind kind_of_data(const struct node_stat *stat, const struct bytes *data, bool is_root)
+{
+	enum kind kind = kind_of(stat, is_root);
+	const char *target;
+	size_t size;
+
+	if (kind == KIND_FILE && data && symlink_decode(data->data, data->size, &target, &size))
+		return KIND_SYMLINK;
+	return kind;
 }

@@ -216,7 +216,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 	mount->session = fuse_session_new(args, &ops, sizeof(ops), mount);
 	if (!mount->session)
 		return false; /* libfuse has said why */
-	mount->inodes = inodes_new();
+	mount->inodes = inodes_new(options->with_symlinks);
 	mount->pendings = pendings_new(options->timeout);
 	mount->notify = mount->inodes ? notify_new(mount->inodes) : NULL;
 	config.changed_arg = mount->notify;

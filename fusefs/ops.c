@@ -24,6 +24,7 @@ const struct fuse_lowlevel_ops ops = {
 	.unlink = op_unlink,
 	.rmdir = op_rmdir,
 	.symlink = op_symlink,
+	.readlink = op_readlink,
 	.link = op_link,
 
 	/* file.c */

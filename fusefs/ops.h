@@ -19,9 +19,10 @@ void op_access(fuse_req_t req, fuse_ino_t number, int mask);
 void op_statfs(fuse_req_t req, fuse_ino_t number);
 
 /* What stat(2) says of an inode, of this number, that the znode's info is shown as. changed: as in struct node_info. Unsaved
- * bytes of its open files count (files.h). Gives for how long the kernel may keep it, in s. */
+ * bytes of its open files count (files.h). Gives for how long the kernel may keep it, in s.
+ * data: the znode's; only that of a symlink matters. */
 double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
-	const struct node_stat *stat, int64_t changed, struct stat *attr);
+	const struct node_stat *stat, const struct bytes *data, int64_t changed, struct stat *attr);
 
 /* connection.c */
 void op_init(void *userdata, struct fuse_conn_info *connection);
@@ -39,6 +40,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void op_readlink(fuse_req_t req, fuse_ino_t number);
 void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, const char *new_name);
 
 /* file.c */

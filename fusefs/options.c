@@ -36,7 +36,7 @@ struct words {
 	const char *program;
 	bool is_helper; /* mount.zkfs, called by mount(8) */
 	bool is_foreground, is_fake, is_sloppy;
-	int debug, strict, allow_other, read_only; /* fuse_opt sets ints */
+	int debug, strict, allow_other, read_only, no_symlinks; /* fuse_opt sets ints */
 	char *quantities[QUANTITIES];
 	char *auth_file;
 	char *mount_options; /* a list for libfuse */
@@ -79,6 +79,7 @@ static const struct fuse_opt rows[] = {
 	VALUED("ttl=%s", quantities[TTL]),
 	SWITCH("allow_other", allow_other, 1),
 	SWITCH("debug", debug, 1),
+	SWITCH("nosymlinks", no_symlinks, 1),
 	SWITCH("ro", read_only, 1),
 	SWITCH("rw", read_only, 0),
 	SWITCH("strict", strict, 1),
@@ -163,6 +164,7 @@ static const char USAGE[] =
 	"  debug            log everything\n"
 	"  max_data=SIZE    largest file that can be written, default 1000000,\n"
 	"                     at most 1040000\n"
+	"  nosymlinks       show symbolic links as the files that keep them\n"
 	"  ro, rw           read-only, or not (the default)\n"
 	"  session_timeout=SECONDS\n"
 	"                   ask for this session timeout, default 10\n"
@@ -497,6 +499,7 @@ static void take_switches(const struct words *words, struct options *options)
 {
 	options->foreground = words->is_foreground;
 	options->is_strict = words->strict;
+	options->with_symlinks = !words->no_symlinks;
 	options->allow_other = words->allow_other;
 	options->is_read_only = words->read_only;
 	options->is_fake = words->is_fake;

@@ -16,7 +16,8 @@ struct options {
 	struct servers servers;
 	char *mountpoint; /* absolute and real */
 	bool foreground;
-	bool is_strict; /* refuse what ZooKeeper cannot hold: chmod, chown, explicit times */
+	bool is_strict;	    /* refuse what ZooKeeper cannot hold: chmod, chown, explicit times */
+	bool with_symlinks; /* show files that have the form of one as symbolic links */
 	bool allow_other;
 	bool is_read_only;
 	bool is_fake;	    /* mount -f: do everything but mount */

@@ -372,7 +372,8 @@ static void moved(struct rename *rename, const struct node_stat *to, const struc
 	fuse_ino_t unborn = inodes_unborn(mount->inodes, rename->to.path, false);
 
 	if (rename->to.exists && !from)
-		replaced = inodes_number(mount->inodes, rename->to.type, rename->to.path, &rename->to.all[0].info.stat);
+		replaced = inodes_number(mount->inodes, rename->to.type, rename->to.path, &rename->to.all[0].info.stat,
+			rename->to.all[0].info.data);
 	if (!replaced && rename->to.type == INODE_NODE)
 		replaced = unborn;
 	if (from) {

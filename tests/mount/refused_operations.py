@@ -24,8 +24,6 @@ with mount() as mnt, client() as zk:
         os.mkfifo(f'{top}/fifo')
     with expect_error(errno.EPERM, 'mknod of a device'):
         os.mknod(f'{top}/device', stat.S_IFCHR | 0o600, os.makedev(1, 3))
-    with expect_error(errno.EOPNOTSUPP, 'symlink'):
-        os.symlink('file', f'{top}/symlink')
     with open(f'{top}/file', 'rb+') as file:
         with expect_error(errno.ENOLCK, 'flock'):
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -22,7 +22,7 @@ static struct files *files;
 static void setup(void)
 {
 	cache = fake_cache_new();
-	inodes = inodes_new();
+	inodes = inodes_new(true);
 	files = files_new(cache, inodes, MAX_DATA);
 	fake_cache_create(cache, "/f", "hello");
 }

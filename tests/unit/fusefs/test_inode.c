@@ -15,7 +15,7 @@ static const struct node_stat directory_stat = { .czxid = 10, .mzxid = 20, .cver
 
 static void setup(void)
 {
-	inodes = inodes_new();
+	inodes = inodes_new(true);
 }
 
 static void teardown(void)
@@ -25,7 +25,7 @@ static void teardown(void)
 
 static fuse_ino_t enter(const char *path, const struct node_stat *stat)
 {
-	fuse_ino_t number = inodes_enter(inodes, INODE_NODE, path, stat);
+	fuse_ino_t number = inodes_enter(inodes, INODE_NODE, path, stat, NULL);
 
 	ck_assert_uint_ne(number, 0);
 	return number;
@@ -58,7 +58,7 @@ START_TEST(root_is_always_there)
 
 	check_known(FUSE_ROOT_ID, "/", INODE_NODE, KIND_DIRECTORY);
 	ck_assert_uint_eq(enter("/", &any), FUSE_ROOT_ID);
-	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/", &file_stat), FUSE_ROOT_ID);
+	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/", &file_stat, NULL), FUSE_ROOT_ID);
 	inodes_forget(inodes, FUSE_ROOT_ID, 1000);
 	check_known(FUSE_ROOT_ID, "/", INODE_NODE, KIND_DIRECTORY);
 	ck_assert(inode_path_is_root("/"));
@@ -86,11 +86,11 @@ END_TEST
 
 START_TEST(number_is_known_before_and_counts_nothing)
 {
-	fuse_ino_t number = inodes_number(inodes, INODE_NODE, "/a", &file_stat);
+	fuse_ino_t number = inodes_number(inodes, INODE_NODE, "/a", &file_stat, NULL);
 
 	check_forgotten(number);
 	ck_assert_uint_eq(enter("/a", &file_stat), number);
-	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/a", &file_stat), number);
+	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/a", &file_stat, NULL), number);
 	inodes_forget(inodes, number, 1);
 	check_forgotten(number);
 }
@@ -98,11 +98,11 @@ END_TEST
 
 START_TEST(number_is_the_same_on_every_mount)
 {
-	struct inodes *other = inodes_new();
+	struct inodes *other = inodes_new(true);
 	fuse_ino_t number = enter("/a/b", &file_stat);
 
-	(void)inodes_enter(other, INODE_NODE, "/other", &file_stat);
-	ck_assert_uint_eq(inodes_enter(other, INODE_NODE, "/a/b", &file_stat), number);
+	(void)inodes_enter(other, INODE_NODE, "/other", &file_stat, NULL);
+	ck_assert_uint_eq(inodes_enter(other, INODE_NODE, "/a/b", &file_stat, NULL), number);
 	inodes_free(other);
 }
 END_TEST
@@ -137,7 +137,7 @@ START_TEST(what_changes_its_kind_is_another_inode)
 {
 	fuse_ino_t file = enter("/a", &file_stat);
 	fuse_ino_t directory = enter("/a", &directory_stat);
-	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat, NULL);
 
 	ck_assert_uint_ne(file, directory);
 	ck_assert_uint_ne(file, data);
@@ -155,20 +155,20 @@ START_TEST(view_knows_whether_it_still_is)
 
 	ck_assert_int_eq(inodes_look(inodes, enter("/a", &stat), &view), 0);
 	stat.mzxid++;
-	ck_assert(inode_is(&view, &stat));
+	ck_assert(inodes_match(inodes, &view, &stat, NULL));
 	stat.czxid++;
-	ck_assert(!inode_is(&view, &stat));
-	ck_assert(!inode_is(&view, &directory_stat));
+	ck_assert(!inodes_match(inodes, &view, &stat, NULL));
+	ck_assert(!inodes_match(inodes, &view, &directory_stat, NULL));
 	inode_view_release(&view);
 
-	ck_assert_int_eq(inodes_look(inodes, inodes_enter(inodes, INODE_DATA, "/a", &directory_stat), &view), 0);
-	ck_assert(inode_is(&view, &file_stat));
-	ck_assert(!inode_is(&view, &stat));
+	ck_assert_int_eq(inodes_look(inodes, inodes_enter(inodes, INODE_DATA, "/a", &directory_stat, NULL), &view), 0);
+	ck_assert(inodes_match(inodes, &view, &file_stat, NULL));
+	ck_assert(!inodes_match(inodes, &view, &stat, NULL));
 	inode_view_release(&view);
 
 	ck_assert_int_eq(inodes_look(inodes, FUSE_ROOT_ID, &view), 0);
-	ck_assert(inode_is(&view, &stat));
-	ck_assert(inode_is(&view, &directory_stat));
+	ck_assert(inodes_match(inodes, &view, &stat, NULL));
+	ck_assert(inodes_match(inodes, &view, &directory_stat, NULL));
 	inode_view_release(&view);
 }
 END_TEST
@@ -193,9 +193,9 @@ START_TEST(numbers_are_unique)
 
 			(void)snprintf(name, sizeof(name), "/a/%d", path);
 			file.czxid = directory.czxid = birth;
-			numbers[count++] = inodes_enter(inodes, INODE_NODE, name, &file);
-			numbers[count++] = inodes_enter(inodes, INODE_NODE, name, &directory);
-			numbers[count++] = inodes_enter(inodes, INODE_DATA, name, &directory);
+			numbers[count++] = inodes_enter(inodes, INODE_NODE, name, &file, NULL);
+			numbers[count++] = inodes_enter(inodes, INODE_NODE, name, &directory, NULL);
+			numbers[count++] = inodes_enter(inodes, INODE_DATA, name, &directory, NULL);
 		}
 	}
 	qsort(numbers, ALL, sizeof(*numbers), compare);
@@ -236,7 +236,7 @@ START_TEST(later_of_two_takes_the_next_free_number)
 	const struct node_stat other = collide("/a", "/b");
 	fuse_ino_t first = enter("/a", &file_stat);
 
-	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/b", &other), first + 1);
+	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/b", &other, NULL), first + 1);
 	ck_assert_uint_eq(enter("/b", &other), first + 1);
 	ck_assert_uint_eq(enter("/b", &other), first + 1);
 	ck_assert_uint_eq(enter("/a", &file_stat), first);
@@ -260,7 +260,7 @@ START_TEST(all_inodes_of_a_path_are_found)
 {
 	fuse_ino_t file = enter("/a", &file_stat);
 	fuse_ino_t directory = enter("/a", &directory_stat);
-	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat, NULL);
 	struct inode_at *list;
 
 	(void)enter("/ab", &file_stat);
@@ -370,7 +370,7 @@ END_TEST
 START_TEST(child_is_refused)
 {
 	fuse_ino_t file = enter("/f", &file_stat);
-	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat, NULL);
 	char name[1026];
 
 	check_no_child(file, "x", -ENOTDIR);
@@ -398,7 +398,7 @@ static bool is_dead(fuse_ino_t number)
 START_TEST(removed_node_is_dead)
 {
 	fuse_ino_t directory = enter("/a", &directory_stat);
-	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat, NULL);
 	fuse_ino_t other = enter("/ab", &directory_stat);
 
 	ck_assert(!is_dead(directory));
@@ -421,7 +421,7 @@ START_TEST(who_takes_the_place_leaves_the_other_dead)
 	struct node_stat anew = directory_stat;
 	fuse_ino_t file = enter("/a", &file_stat);
 	fuse_ino_t directory = enter("/a", &directory_stat);
-	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat);
+	fuse_ino_t data = inodes_enter(inodes, INODE_DATA, "/a", &directory_stat, NULL);
 
 	ck_assert(is_dead(file));
 	ck_assert(!is_dead(directory));
@@ -429,7 +429,7 @@ START_TEST(who_takes_the_place_leaves_the_other_dead)
 	anew.czxid++;
 	ck_assert(!is_dead(enter("/a", &anew)));
 	ck_assert(is_dead(directory));
-	(void)inodes_number(inodes, INODE_NODE, "/a", &file_stat);
+	(void)inodes_number(inodes, INODE_NODE, "/a", &file_stat, NULL);
 	ck_assert(is_dead(file));
 }
 END_TEST
@@ -445,7 +445,7 @@ START_TEST(lack_of_memory_leaves_nothing_behind)
 		struct inode_at *list;
 
 		unit_fail_allocation(number);
-		entered = inodes_enter(inodes, INODE_NODE, "/a", &file_stat);
+		entered = inodes_enter(inodes, INODE_NODE, "/a", &file_stat, NULL);
 		failed = unit_end_failure();
 		ck_assert(failed == (entered == 0));
 		ck_assert_int_eq(inodes_at(inodes, "/a", &list), failed ? 0 : 1);
@@ -493,7 +493,7 @@ static void *enter_and_forget(void *arg)
 		fuse_ino_t number;
 
 		(void)snprintf(path, sizeof(path), "/%d", i % 7);
-		number = inodes_enter(inodes, INODE_NODE, path, i % 2 ? &file_stat : &directory_stat);
+		number = inodes_enter(inodes, INODE_NODE, path, i % 2 ? &file_stat : &directory_stat, NULL);
 		inodes_forget(inodes, number, 1);
 	}
 	return arg;

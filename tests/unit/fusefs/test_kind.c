@@ -1,5 +1,7 @@
 #include "fusefs/kind.h"
 
+#include "fusefs/symlink.h"
+
 #include "tests/unit/unit.h"
 
 #define SESSION INT64_C(0x1000abcdef00001)
@@ -58,12 +60,34 @@ START_TEST(row)
 }
 END_TEST
 
+START_TEST(symlink_is_a_file_with_its_form)
+{
+	static const struct node_stat file = { .data_length = SYMLINK_SIZE },
+				      parent = { .cversion = 1, .data_length = SYMLINK_SIZE };
+	char form[SYMLINK_SIZE];
+	struct bytes *link, *other;
+
+	ck_assert_int_eq(symlink_encode("target", form), 0);
+	link = bytes_new(form, sizeof(form));
+	form[0] = 'x';
+	other = bytes_new(form, sizeof(form));
+	ck_assert_int_eq(kind_of_data(&file, link, false), KIND_SYMLINK);
+	ck_assert_int_eq(kind_of_data(&file, other, false), KIND_FILE);
+	ck_assert_int_eq(kind_of_data(&file, NULL, false), KIND_FILE);
+	ck_assert_int_eq(kind_of_data(&file, link, true), KIND_DIRECTORY);
+	ck_assert_int_eq(kind_of_data(&parent, link, false), KIND_DIRECTORY);
+	bytes_put(link);
+	bytes_put(other);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("kind");
 	TCase *tcase = tcase_create("kind");
 
 	tcase_add_loop_test(tcase, row, 0, ROWS);
+	tcase_add_test(tcase, symlink_is_a_file_with_its_form);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

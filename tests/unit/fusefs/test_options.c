@@ -274,7 +274,7 @@ START_TEST(defaults)
 	ck_assert_str_eq(options.servers.chroot, "");
 	ck_assert_str_eq(options.mountpoint, mountpoint);
 	ck_assert(!options.foreground && !options.is_strict && !options.allow_other);
-	ck_assert(!options.is_read_only && !options.is_fake);
+	ck_assert(!options.is_read_only && !options.is_fake && options.with_symlinks);
 	ck_assert_int_eq(options.failure_status, 1);
 	ck_assert_int_eq(options.log_level, LOG_LEVEL_INFO);
 	ck_assert_int_eq(options.session_timeout, 10000);
@@ -410,7 +410,7 @@ END_TEST
 START_TEST(help_is_answered)
 {
 	static const char *const expected[] = { "Usage: zkfs ", "allow_other", "auth_file=", "cache_size=", "debug",
-		"max_data=", "ro, rw", "session_timeout=", "strict", "timeout=", "ttl=", "ZKFS_SERVERS" };
+		"max_data=", "nosymlinks", "ro, rw", "session_timeout=", "strict", "timeout=", "ttl=", "ZKFS_SERVERS" };
 
 	PARSE("zkfs", "--help");
 	ck_assert_int_eq(outcome, OPTIONS_DONE);
@@ -612,9 +612,10 @@ END_TEST
 
 START_TEST(switches)
 {
-	PARSE("zkfs", mountpoint, O("strict,debug"));
+	PARSE("zkfs", mountpoint, O("strict,debug,nosymlinks"));
 	check_mounts();
-	ck_assert(options.is_strict && !options.foreground);
+	ck_assert(options.is_strict && !options.foreground && !options.with_symlinks);
+	ck_assert(!is_for_libfuse("nosymlinks"));
 	ck_assert_int_eq(options.log_level, LOG_LEVEL_DEBUG);
 	ck_assert_msg(!is_for_libfuse("strict") && !is_for_libfuse("debug"), "%s", args.argv[2]);
 	check_libfuse_agrees();

@@ -156,7 +156,7 @@ static void start_waiting_for(int timeout)
 
 static void setup(void)
 {
-	mount = (struct mount){ .inodes = inodes_new() };
+	mount = (struct mount){ .inodes = inodes_new(true) };
 	start_waiting_for(FOREVER);
 	req = (struct fuse_req){ .mount = &mount, .ctx.pid = gettid() };
 }
@@ -214,7 +214,7 @@ static struct stat attr_of(const char *path)
 {
 	const struct node_stat stat = { .czxid = 10, .version = 1, .data_length = 5 };
 
-	return (struct stat){ .st_ino = inodes_enter(mount.inodes, INODE_NODE, path, &stat) };
+	return (struct stat){ .st_ino = inodes_enter(mount.inodes, INODE_NODE, path, &stat, NULL) };
 }
 
 static bool is_known(const struct stat *attr)
