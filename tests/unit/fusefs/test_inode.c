@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fusefs/symlink.h"
 #include "tests/unit/unit.h"
 
 static struct inodes *inodes;
@@ -81,6 +82,33 @@ START_TEST(lookups_are_counted)
 	ck_assert_uint_eq(enter("/a", &file_stat), number);
 	inodes_forget(inodes, number, 5);
 	check_forgotten(number);
+}
+END_TEST
+
+START_TEST(link_is_another_inode_unless_there_are_none)
+{
+	struct inodes *plain = inodes_new(false);
+	struct node_stat stat = file_stat;
+	char form[SYMLINK_SIZE];
+	struct bytes *data;
+	struct inode_view view;
+	fuse_ino_t file = enter("/a", &stat), link;
+
+	ck_assert_int_eq(symlink_encode("b", form), 0);
+	data = bytes_new(form, sizeof(form));
+	stat.data_length = SYMLINK_SIZE;
+	link = inodes_enter(inodes, INODE_NODE, "/a", &stat, data);
+	ck_assert_uint_ne(link, file);
+	check_known(link, "/a", INODE_NODE, KIND_SYMLINK);
+	ck_assert_int_eq(inodes_look(inodes, link, &view), 0);
+	ck_assert(inodes_match(inodes, &view, &stat, data));
+	ck_assert(!inodes_match(inodes, &view, &stat, NULL));
+	inode_view_release(&view);
+	ck_assert_int_eq(inodes_kind(inodes, INODE_DATA, "/a", &stat, data), KIND_FILE);
+	ck_assert_int_eq(inodes_kind(plain, INODE_NODE, "/a", &stat, data), KIND_FILE);
+	ck_assert_uint_eq(inodes_enter(plain, INODE_NODE, "/a", &stat, data), file);
+	inodes_free(plain);
+	bytes_put(data);
 }
 END_TEST
 
@@ -523,6 +551,7 @@ Suite *unit_suite(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, root_is_always_there);
 	tcase_add_test(tcase, lookups_are_counted);
+	tcase_add_test(tcase, link_is_another_inode_unless_there_are_none);
 	tcase_add_test(tcase, number_is_known_before_and_counts_nothing);
 	tcase_add_test(tcase, number_is_the_same_on_every_mount);
 	tcase_add_test(tcase, what_is_written_stays_the_same_inode);
