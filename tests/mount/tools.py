@@ -39,6 +39,9 @@ sqlite3 "file:db?vfs=unix-dotfile" "create table t(a, b); insert into t values (
 sqlite3 "file:db?vfs=unix-dotfile" "begin; update t set b = 'zwei' where a = 2; delete from t where a = 1; commit; select * from t"
 sqlite3 "file:db?vfs=unix-none" "pragma journal_mode = truncate; insert into t select a + 10, b from t; vacuum; pragma integrity_check"
 ''',
+    'links': TREE + 'ln -s a/two src/link; ln -s nowhere src/dangling; ln -s a src/dir; cat src/link src/dir/two; cp -a src to; '
+             'rsync -a src/ there/; mkdir out; tar c src | tar x -C out; ln -sfn one src/link; mv src/link moved; readlink moved; '
+             'find . -type l | sort; mv src/one src/dangling; rm src/dir; echo x >new; ln -sf new new2; echo y >new2',
     'dd': 'seq 1000 >f; printf XXXX | dd of=f bs=1 seek=100 conv=notrunc status=none; dd if=/dev/zero of=f bs=10 seek=1000 count=2 '
           'conv=notrunc status=none; dd if=f of=g bs=7 skip=3 count=9 status=none; dd if=f of=h bs=4k conv=fsync status=none',
     'truncate': 'seq 100 >f; truncate -s 50 f; truncate -s +50 f; : >g; truncate -s 10 g; truncate -s 0 f; truncate -s 5 new',
