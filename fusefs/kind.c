@@ -36,7 +36,8 @@ enum kind kind_of_data(const struct node_stat *stat, const struct bytes *data, b
 	const char *target;
 	size_t size;
 
-	if (kind == KIND_FILE && data && symlink_decode(data->data, data->size, &target, &size))
+	if (kind == KIND_FILE && kind_owner(stat) != OWNER_SESSION && data &&
+		symlink_decode(data->data, data->size, &target, &size))
 		return KIND_SYMLINK;
 	return kind;
 }

@@ -62,8 +62,11 @@ END_TEST
 
 START_TEST(symlink_is_a_file_with_its_form)
 {
-	static const struct node_stat file = { .data_length = SYMLINK_SIZE },
-				      parent = { .cversion = 1, .data_length = SYMLINK_SIZE };
+	static const struct node_stat
+		file = { .data_length = SYMLINK_SIZE },
+		parent = { .cversion = 1, .data_length = SYMLINK_SIZE },
+		ephemeral = { .ephemeral_owner = SESSION, .data_length = SYMLINK_SIZE },
+		ttl = { .ephemeral_owner = TTL_1_MS, .data_length = SYMLINK_SIZE };
 	char form[SYMLINK_SIZE];
 	struct bytes *link, *other;
 
@@ -76,6 +79,8 @@ START_TEST(symlink_is_a_file_with_its_form)
 	ck_assert_int_eq(kind_of_data(&file, NULL, false), KIND_FILE);
 	ck_assert_int_eq(kind_of_data(&file, link, true), KIND_DIRECTORY);
 	ck_assert_int_eq(kind_of_data(&parent, link, false), KIND_DIRECTORY);
+	ck_assert_int_eq(kind_of_data(&ephemeral, link, false), KIND_FILE);
+	ck_assert_int_eq(kind_of_data(&ttl, link, false), KIND_SYMLINK);
 	bytes_put(link);
 	bytes_put(other);
 }
