@@ -153,10 +153,12 @@ check-both: $(unit_programs) $(BUILD)/zkfs
 demo: $(BUILD)/zkfs
 	scripts/demo
 
-bench: $(BUILD)/zkfs $(BUILD)/bench/bare
-	tests/bench/run --zkfs $(BUILD)/zkfs --bare $(BUILD)/bench/bare
+bench_programs := $(addprefix $(BUILD)/bench/,bare files)
 
-$(BUILD)/bench/bare: $(BUILD)/tests/bench/bare.o
+bench: $(BUILD)/zkfs $(bench_programs)
+	tests/bench/run --zkfs $(BUILD)/zkfs --bare $(BUILD)/bench/bare --files $(BUILD)/bench/files
+
+$(bench_programs): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/timing.o
 	@mkdir -p $(@D)
 	$(quiet) LD $@
 	$(at)$(link) -o $@ $^ -lzookeeper_mt -lpthread
@@ -221,3 +223,4 @@ clean:
 	lint-tidy lint-cppcheck lint-shell lint-layers lint-manpage format install uninstall clean FORCE
 
 -include $(objects:.o=.d) $(unit_sources:%.c=$(BUILD)/%.d) $(fake_sources:%.c=$(BUILD)/%.d) $(BUILD)/tests/unit/unit.d
+-include $(wildcard $(BUILD)/tests/bench/*.d)

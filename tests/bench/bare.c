@@ -1,19 +1,25 @@
-/* The bare program that zkfs is measured beside: it walks a tree with libzookeeper_mt alone, keeping a number of requests in
- * flight: Stat and data of every znode (a program that wants to know what is a directory needs the Stat too), and the children
- * of those whose Stat says that they have some.
+/* The bare program that zkfs is measured beside; it uses libzookeeper_mt alone.
  *
- *     bare HOST:PORT PATH WINDOW
+ *     bare HOST:PORT walk PATH WINDOW
  *
- * Prints the seconds from the session being connected to the last answer, the seconds of the whole program, and how many
- * znodes and bytes it saw. */
+ * walks a tree, keeping WINDOW requests in flight: Stat and data of every znode (a program that wants to know what is a
+ * directory needs the Stat too), and the children of those whose Stat says that they have some. Prints the seconds from the
+ * session being connected to the last answer, the seconds of the whole program, and how many znodes and bytes it saw.
+ *
+ *     bare HOST:PORT set PATH COUNT
+ *     bare HOST:PORT create DIRECTORY COUNT
+ *
+ * set the data of a znode that is there, or create new ones in one that is there, by asynchronous requests each of which is
+ * awaited before the next: what tests/bench/files.c does through a mount. Print what one took, in seconds: median and mean. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <zookeeper/zookeeper.h>
+
+#include "tests/bench/timing.h"
 
 struct job {
 	struct job *next;
@@ -27,14 +33,6 @@ static struct job *lists, *reads;
 static int in_flight;
 static bool connected;
 static long nodes, bytes;
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void push_locked(struct job **queue, const char *dir, const char *name)
 {
@@ -97,29 +95,13 @@ static void on_children(int rc, const struct String_vector *names, const struct 
 	free((void *)job);
 }
 
-int main(int argc, char **argv)
+/* Prints what it found. */
+static void walk(zhandle_t *zh, const char *top, int window, double started)
 {
-	double started = now();
-	double begun;
-	int window = argc == 4 ? atoi(argv[3]) : 0;
-	zhandle_t *zh;
+	double begun = timing_now();
 
-	if (window < 1) {
-		(void)fprintf(stderr, "usage: bare HOST:PORT PATH WINDOW\n");
-		return 2;
-	}
-	zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
-	zh = zookeeper_init(argv[1], on_session, 30000, NULL, NULL, 0);
-	if (!zh) {
-		perror("zookeeper_init");
-		return 1;
-	}
-	zoo_set_servers_resolution_delay(zh, -1);
 	pthread_mutex_lock(&lock);
-	while (!connected)
-		pthread_cond_wait(&changed, &lock);
-	begun = now();
-	push_locked(&reads, argv[2], "");
+	push_locked(&reads, top, "");
 	while (lists || reads || in_flight > 0) {
 		struct job *job;
 		bool list = lists != NULL;
@@ -142,7 +124,100 @@ int main(int argc, char **argv)
 		pthread_mutex_lock(&lock);
 	}
 	pthread_mutex_unlock(&lock);
-	printf("%.6f %.6f %ld %ld\n", now() - begun, now() - started, nodes, bytes);
-	zookeeper_close(zh);
+	printf("%.6f %.6f %ld %ld\n", timing_now() - begun, timing_now() - started, nodes, bytes);
+}
+
+static void written(int rc)
+{
+	if (rc != ZOK) {
+		(void)fprintf(stderr, "bare: %s\n", zerror(rc));
+		exit(1);
+	}
+	pthread_mutex_lock(&lock);
+	answered_locked();
+	pthread_mutex_unlock(&lock);
+}
+
+static void on_set(int rc, const struct Stat *stat, const void *arg)
+{
+	(void)stat;
+	(void)arg;
+	written(rc);
+}
+
+static void on_created(int rc, const char *path, const void *arg)
+{
+	(void)path;
+	(void)arg;
+	written(rc);
+}
+
+struct target {
+	zhandle_t *zh;
+	const char *path;
+};
+
+static void await_write(void)
+{
+	pthread_mutex_lock(&lock);
+	while (in_flight > 0)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+static void set_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	char data[TIMING_SIZE];
+
+	timing_fill(data, number);
+	in_flight = 1;
+	if (zoo_aset(target->zh, target->path, data, sizeof(data), -1, on_set, NULL) != ZOK)
+		abort();
+	await_write();
+}
+
+static void create_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	char data[TIMING_SIZE], path[4096];
+
+	timing_fill(data, number);
+	(void)snprintf(path, sizeof(path), "%s/%06d", target->path, number);
+	in_flight = 1;
+	if (zoo_acreate(target->zh, path, data, sizeof(data), &ZOO_OPEN_ACL_UNSAFE, 0, on_created, NULL) != ZOK)
+		abort();
+	await_write();
+}
+
+int main(int argc, char **argv)
+{
+	double started = timing_now();
+	const char *mode = argc == 5 ? argv[2] : "";
+	int count = argc == 5 ? atoi(argv[4]) : 0;
+	bool walks = strcmp(mode, "walk") == 0, sets = strcmp(mode, "set") == 0;
+	struct target target;
+
+	if (count < 1 || (!walks && !sets && strcmp(mode, "create") != 0)) {
+		(void)fprintf(stderr, "usage: bare HOST:PORT walk|set|create PATH WINDOW|COUNT\n");
+		return 2;
+	}
+	target.path = argv[3];
+	zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
+	target.zh = zookeeper_init(argv[1], on_session, 30000, NULL, NULL, 0);
+	if (!target.zh) {
+		perror("zookeeper_init");
+		return 1;
+	}
+	zoo_set_servers_resolution_delay(target.zh, -1);
+	pthread_mutex_lock(&lock);
+	while (!connected)
+		pthread_cond_wait(&changed, &lock);
+	pthread_mutex_unlock(&lock);
+	if (walks)
+		walk(target.zh, target.path, count, started);
+	else
+		timing_print(count, sets ? set_one : create_one, &target);
+	zookeeper_close(target.zh);
 	return 0;
 }
