@@ -256,9 +256,9 @@ static bool make_op(struct change *change, int index, zoo_op_t *op, struct ACL_v
 static int send_multi(zhandle_t *handle, struct change *change)
 {
 	size_t count = (size_t)change->count;
-	zoo_op_t *ops = calloc(count, sizeof(*ops));
-	struct ACL_vector *acls = calloc(count, sizeof(*acls));
-	struct ACL **lists = calloc(count, sizeof(struct ACL *));
+	zoo_op_t *ops = calloc(count + 1, sizeof(*ops));
+	struct ACL_vector *acls = calloc(count + 1, sizeof(*acls));
+	struct ACL **lists = calloc(count + 1, sizeof(struct ACL *));
 	bool has_memory = ops && acls && lists;
 	int rc = ZSYSTEMERROR;
 

@@ -35,18 +35,18 @@ struct saver {
 struct file {
 	struct file *prev, *next; /* under files->lock, */
 	unsigned refs;		  /* and so is this */
-	struct files *files;	  /* never changes, */
-	fuse_ino_t number;	  /* nor does this, */
-	bool is_paged;		  /* nor this, */
-	bool is_writer;		  /* nor this */
+	bool is_paged;		  /* never changes, */
+	bool is_writer;		  /* nor does this, */
+	struct files *files;	  /* nor this, */
+	fuse_ino_t number;	  /* nor this */
 	_Atomic(char *) path;	  /* of the znode; who has it open may use it until the file is freed */
 
+	_Atomic(int64_t) put_off_at; /* ms: when its owner closed it though a truncation is unsaved; 0: has not */
+	_Atomic(int64_t) due;	     /* ms: when it is to be saved by itself; 0: never */
 	_Atomic(bool) is_unlinked;
 	_Atomic(bool) is_released;
-	_Atomic(int64_t) put_off_at; /* ms: when its owner closed it though a truncation is unsaved; 0: has not */
-	_Atomic(bool) is_underway;   /* as is_saving, a hint without lock */
-	_Atomic(bool) is_unsaved;    /* there is something to save, or being saved; set under lock, a hint without it */
-	_Atomic(int64_t) due;	     /* ms: when it is to be saved by itself; 0: never */
+	_Atomic(bool) is_underway; /* as is_saving, a hint without lock */
+	_Atomic(bool) is_unsaved;  /* there is something to save, or being saved; set under lock, a hint without it */
 
 	pthread_mutex_t lock;	 /* a leaf, over the members below, but for `saving` while is_saving */
 	struct inode_view inode; /* its path is the one below, or an older one */
@@ -54,17 +54,17 @@ struct file {
 	size_t old_path_count;
 	const char *saving_path; /* where the save under way goes; */
 	bool saves_data;	 /* it is a directory's data */
-	struct node_stat stat;	 /* of base */
-	struct bytes *base;	 /* the version it reads */
-	uint64_t owner;		 /* 0: not known yet */
-	int broken;		 /* 0, or the -errno of the write that failed */
-	bool is_written;	 /* something was written since the file was last saved */
-	int64_t written_at;	 /* ms: when that began */
-	bool needs_birth;	 /* it was opened to make its znode, and has not yet */
-	struct draft draft;	 /* unsaved, over base */
-	struct draft saving;	 /* on its way; the save under way alone uses it */
-	struct bytes *old_base;	 /* while is_saving: what base was before it was taken to be saved */
 	bool is_saving;
+	bool is_written;	   /* something was written since the file was last saved */
+	bool needs_birth;	   /* it was opened to make its znode, and has not yet */
+	int broken;		   /* 0, or the -errno of the write that failed */
+	int64_t written_at;	   /* ms: when the first of what is unsaved was written */
+	struct node_stat stat;	   /* of base */
+	struct bytes *base;	   /* the version it reads */
+	uint64_t owner;		   /* 0: not known yet */
+	struct draft draft;	   /* unsaved, over base */
+	struct draft saving;	   /* on its way; the save under way alone uses it */
+	struct bytes *old_base;	   /* while is_saving: what base was before it was taken to be saved */
 	struct saver *savers;	   /* for the save under way */
 	struct saver *next_savers; /* for the one after it */
 };

@@ -23,7 +23,8 @@ enum {
 	NO_REPLACE = 1, /* RENAME_NOREPLACE, */
 	EXCHANGE = 2,	/* RENAME_EXCHANGE of linux/fs.h, which does not go together with stdio.h everywhere */
 	/* No transaction has more nodes: each takes more than so many bytes of its packet (write.c). */
-	NODES_MAX = (1 << 20) / 128,
+	PACKET_MAX = 1 << 20,
+	NODES_MAX = PACKET_MAX / 128,
 };
 
 /* A znode as it was looked at. */
@@ -599,9 +600,9 @@ static void deep_read(int error, const struct node_info *info, void *arg)
 
 	if (!error && !info->data)
 		error = info->data_error;
-	if (!error)
+	if (!error && info->data)
 		side->data_size += info->data->size;
-	if (!error && side->data_size > NODES_MAX * 128)
+	if (!error && side->data_size > PACKET_MAX)
 		error = -EXDEV;
 	if (!error) {
 		node_info_release(&node->info);
