@@ -54,6 +54,7 @@ struct request {
 struct stream {
 	pthread_t thread;
 	int wake_fd;
+	_Atomic(int64_t) passed; /* the newest zxid that a reply on this connection had; 0: none */
 	char *chroot;
 	size_t chroot_size;
 	const struct credentials *credentials;
@@ -158,9 +159,14 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 
 int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
 {
-	struct fence *fence = fence_new(zxid, clock_now() + stream->timeout, done, arg);
+	struct fence *fence;
 	bool needs_wake, is_stopping;
 
+	if (zxid && zxid <= atomic_load(&stream->passed)) {
+		done(0, arg);
+		return 0;
+	}
+	fence = fence_new(zxid, clock_now() + stream->timeout, done, arg);
 	if (!fence)
 		return -ENOMEM;
 	pthread_mutex_lock(&stream->lock);
@@ -273,6 +279,7 @@ static void disconnect(struct stream *stream, int error)
 	link_close(&stream->link);
 	requeue_sent(stream);
 	fences_broken(&stream->fences);
+	atomic_store(&stream->passed, 0);
 	stream->state = STATE_IDLE;
 	stream->is_announced = false;
 	note_silence(stream, was_announced && error != -ETIMEDOUT ? clock_now() : stream->heard_at);
@@ -476,6 +483,14 @@ static int handle_event(struct stream *stream, struct wire_in *in)
 	return 0;
 }
 
+/* All up to this zxid has been handed on. */
+static void reply_passed(struct stream *stream, int64_t zxid, enum fence_probe probe)
+{
+	if (zxid > atomic_load(&stream->passed))
+		atomic_store(&stream->passed, zxid);
+	fences_reply(&stream->fences, zxid, probe);
+}
+
 static int handle_frame(struct stream *stream, struct wire_in *in)
 {
 	struct wire_header header;
@@ -506,7 +521,7 @@ static int handle_frame(struct stream *stream, struct wire_in *in)
 	if (!err && header.error && probe != FENCE_NO_PROBE)
 		fences_refused(&stream->fences, probe);
 	else if (!err)
-		fences_reply(&stream->fences, header.zxid, probe);
+		reply_passed(stream, header.zxid, probe);
 	return err;
 }
 

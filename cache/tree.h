@@ -10,7 +10,8 @@
  *  - time: what no event would tell of (listings, absent names, unreadable znodes: rule 6) is trusted for TREE_UNSEEN_MS, and
  *    everything for ttl where the server took no watch (rule 7).
  *
- * tree_ask is for any thread. Everything that changes what is cached is called on the stream's thread only. The tree calls
+ * tree_ask is for any thread, and so is what a change of ours does once the stream has passed it. Everything else that changes what
+ * is cached is called on the stream's thread only. The tree calls
  * nobody: it gives back who is to be told and what is to be asked, and the caller does it. Its lock is a leaf.
  *
  * A name that is not there is known not to be as long as the directory's names are: those last listed, and the nodes made here

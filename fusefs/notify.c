@@ -204,16 +204,35 @@ static void tell_of_all(struct notify *notify)
 		free(paths);
 }
 
+/* A child was born or died: the times change; and a file has become a directory, once and for good. */
+static void tell_of_parent(struct notify *notify, const char *path)
+{
+	struct inode_at *list;
+	ssize_t count = inodes_at(notify->inodes, path, &list);
+	bool was_file = false;
+
+	for (ssize_t i = 0; i < count; i++) {
+		was_file |= list[i].type == INODE_NODE && list[i].kind != KIND_DIRECTORY;
+		expire_inode(notify, list[i].number);
+	}
+	if (count > 0)
+		free(list);
+	if (was_file)
+		tell_of(notify, path);
+}
+
 static void tell(struct notify *notify, const struct item *item)
 {
-	tell_of(notify, item->path);
-	if (item->change != CACHE_CHANGED) { /* the parent's times, and, with a first child, its kind */
-		char *parent = parent_path(item->path);
+	char *parent;
 
-		if (parent)
-			tell_of(notify, parent);
-		free(parent);
-	}
+	tell_of(notify,
+		item->path); /* the name too: data may make a link of a file, and readlink(2) does not ask then */
+	if (item->change == CACHE_CHANGED)
+		return;
+	parent = parent_path(item->path);
+	if (parent)
+		tell_of_parent(notify, parent);
+	free(parent);
 }
 
 /* --- The thread --- */
