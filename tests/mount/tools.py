@@ -19,8 +19,10 @@ SCENARIOS = {
     'mv': TREE + 'mv src/one first; mv src/a src/c; mv first src/c/two; mv src/c src/empty; mv src moved; '
                  'echo x >y; mv -n y moved/empty/c/two; mv -b y moved/empty/c/two',
     'sed': TREE + 'sed -i s/one/1/ src/one; sed -i.bak s/two/2/ src/a/two; sed -i "5,10000d" src/a/b/numbers',
-    'vim': ''.join(f'printf "a\\nb\\nc\\n" >f{i}; vim -es -u NONE -i NONE -n -c "set backupcopy={how}" -c "2s/b/{how}/" -c wq f{i};'
-                   f' vim -es -u NONE -i NONE -c "set backup backupcopy={how}" -c "1d" -c wq f{i};'
+    # Below /tmp it makes no backup, however it is asked to, unless backupskip says otherwise.
+    'vim': ''.join(f'printf "a\\nb\\nc\\n" >f{i}; '
+                   f'vim -es -u NONE -i NONE -n -c "set backupskip= backupcopy={how}" -c "2s/b/{how}/" -c wq f{i};'
+                   f'vim -es -u NONE -i NONE -c "set backupskip= backup backupcopy={how}" -c "1d" -c wq f{i};'
                    for i, how in enumerate(('yes', 'no', 'auto'))),
     'rsync': TREE + 'rsync -a src/ to/ && rsync -a -c --out-format="%n" src/ to/ | grep -v "/$"; echo more >>src/one; '
                     'rsync -a -c --out-format=%n src/ to/ | grep -v "/$"; rsync -a --inplace -c src/a/b/numbers to/one; '
@@ -47,6 +49,13 @@ sqlite3 "file:db?vfs=unix-none" "pragma journal_mode = truncate; insert into t s
     'truncate': 'seq 100 >f; truncate -s 50 f; truncate -s +50 f; : >g; truncate -s 10 g; truncate -s 0 f; truncate -s 5 new',
     'append': 'for i in 1 2 3; do echo $i >>f; done; echo t | tee -a f; { echo a; echo b; } >>f; exec 3>>f; echo x >&3; echo y >>f; '
               'echo z >&3; exec 3>&-; cat f',
+    'renames': TREE + 'for i in 1 2 3; do mv -T src/a src/b; mv -T src/b src/c; mv -T src/c src/a; done; '
+                      'echo a >a; echo b >b; mv a t; mv b a; mv t b; mv -f a b; mkdir e; mv -T src e; mv e/a/b e/b; mv -T e/b e/empty; '
+                      'mv e e/a; mv b e; mv -T b e; mv nothing e; echo x >e/a/x; cat e/a/x e/empty/numbers | tail -1',
+    'diff': TREE + 'cp -r src to; diff -r src to; echo more >>to/a/two; rm to/one; : >to/src; diff -r src to; cmp src/a/two to/a/two',
+    'head': 'head -c 100000 /dev/zero >f; head -c 900000 /dev/zero | tr "\\0" x >large; head -c 5 large >>f; tail -c +899999 large; '
+            'split -b 300000 large part; cat parta? | cmp - large; cp large again; comm -12 <(sort large) <(sort again) | wc -c; '
+            'gzip large; gunzip -c large.gz | cmp - again; rm large.gz',
     'patch': 'seq 10 >f; sed s/5/five/ f >g; diff -u f g >p; patch -s f <p; cmp f g; patch -s -R -b f <p; rm p',
     'install': 'echo x >x; install -m 600 x y; install -D x d/e/f; ln -f x l 2>/dev/null || cp x l',
     'shell': 'echo a >f; cat <f >g; cat f f >>g; (echo sub; sleep 0.1; echo shell) >h; sh -c "echo 1; echo 2 >&2" >i 2>&1; '
