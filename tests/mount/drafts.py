@@ -77,23 +77,29 @@ def resting():
     os.close(fd)
     expect_eq(node('rests'), (b'onetwo', 1), 'closed with nothing more to save')
 
+    # A busy machine may let us rest between two writes: then nothing is said.
     fd = create('log', os.O_APPEND)
-    began = time.monotonic()
+    began = last = time.monotonic()
+    longest = 0
     while not node('log'):      # a writer that never rests
         os.write(fd, b'line\n')
         time.sleep(0.2)
-        if time.monotonic() - began > 10:
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        if last - began > 10:
             fail('what is appended all the time is never saved')
-    if time.monotonic() - began < 4:
+    if last - began < 4 and longest < 0.8:
         fail('what is appended all the time is saved too soon')
     os.close(fd)
 
     fd = create('stream')
-    began = time.monotonic()
-    while time.monotonic() - began < 2.5:
+    began = last = time.monotonic()
+    longest = 0
+    while last - began < 2.5:
         os.write(fd, b'x' * 100)
         time.sleep(0.2)
-    expect_eq(node('stream'), None, 'what is being written')
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    if longest < 0.8:
+        expect_eq(node('stream'), None, 'what is being written')
     os.close(fd)
     expect_eq(len(node('stream')[0]) % 100, 0, 'written')
 

@@ -226,7 +226,7 @@ def born_meanwhile():
     def bear():
         with client() as other:
             number = 0
-            while not stop.wait(0.01):      # a pace at which moves come through
+            while not stop.wait(0.03):      # a pace at which moves come through
                 for path in ('/from', '/to'):
                     try:
                         other.create(f'{path}/new{number}', b'x')
@@ -239,7 +239,7 @@ def born_meanwhile():
     thread.start()
     names = ['from', 'to']
     moves = 0
-    for _ in range(20):
+    for _ in range(10):
         try:
             rename(f'{top}/{names[0]}', f'{top}/{names[1]}')
             names.reverse()
