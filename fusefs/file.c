@@ -387,14 +387,14 @@ static void truncated(int error, const struct node_stat *stat, struct bytes *dat
 	pending_reply_attr(pending, &attr, 0);
 }
 
-static void truncate_settled(int error, void *arg)
+static void truncate_saved(int error, void *arg)
 {
 	struct pending *pending = arg;
 	const struct cache_edit edit = {
 		.compose = truncate_compose,
 		.done = truncated,
 		.arg = pending,
-		.czxid = pending->inode.czxid,
+		.czxid = pending->inode.czxid == INODE_UNBORN ? 0 : pending->inode.czxid, /* it is born by now */
 		.is_whole = pending->size == 0,
 		.is_directory = pending->inode.type == INODE_DATA,
 	};
@@ -403,6 +403,17 @@ static void truncate_settled(int error, void *arg)
 		error = cache_update(pending->mount->cache, pending->inode.path, &edit);
 	if (error)
 		pending_fail(pending, error);
+}
+
+/* What others have written and not saved comes before the cut. */
+static void truncate_settled(int error, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (error)
+		pending_fail(pending, error);
+	else
+		files_save(pending->mount->files, pending->inode.number, truncate_saved, pending);
 }
 
 void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_file_info *info)
@@ -562,7 +573,7 @@ static void fsync_synced(int error, const struct node_stat *stat, void *arg)
 	flushed(error, arg);
 }
 
-static void fsync_saved(int error, void *arg)
+static void fsync_saved_all(int error, void *arg)
 {
 	struct pending *pending = arg;
 
@@ -572,15 +583,27 @@ static void fsync_saved(int error, void *arg)
 		pending_fail(pending, error);
 }
 
+/* As fsync of a local file, through whichever descriptor. */
+static void fsync_saved(int error, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (error)
+		pending_fail(pending, error);
+	else
+		files_save(pending->mount->files, pending->inode.number, fsync_saved_all, pending);
+}
+
 /* Replies: error. Also waits until this mount is as new as the ensemble was. */
 void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info)
 {
 	struct pending *pending = pending_start(req);
 
-	(void)number;
 	(void)datasync;
-	if (pending)
-		file_save(file_of(info), true, fsync_saved, pending);
+	if (!pending)
+		return;
+	pending->inode.number = number;
+	file_save(file_of(info), true, fsync_saved, pending);
 }
 
 static void release_saved(int error, void *arg)

@@ -1,0 +1,18 @@
+"""fsync through any descriptor of a file saves what is unsaved in all of them (sync FILE opens its own)."""
+import subprocess
+
+from zktest import *
+
+with mount() as mnt, client() as zk:
+    zk.create('/old', b'old')
+    mnt.settle()
+    descriptors = [os.open(f'{mnt.path}/{name}', os.O_CREAT | os.O_WRONLY, 0o644) for name in ('new', 'old')]
+    for fd in descriptors:
+        os.write(fd, b'text')
+    subprocess.run(['sync', 'new', 'old'], cwd=mnt.path, check=True)
+    for name in ('new', 'old'):
+        expect_eq(zk.get(f'/{name}')[0], b'text', f'{name} after sync')
+    for fd in descriptors:
+        os.close(fd)
+    for name in ('new', 'old'):
+        expect_eq(zk.get(f'/{name}')[0], b'text', f'{name} after close')
