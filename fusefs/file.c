@@ -521,16 +521,18 @@ static fuse_ino_t inode_of(int fdinfo, const char *descriptor)
 }
 
 /* Whether the thread that closes has, in its process, another descriptor of the inode. (A process that ends has none left by
- * then.) Where it cannot be seen we say no: it is only a matter of when an empty file is saved. */
+ * then.) Where it cannot be seen, in another pid namespace or of another user, we say that it has: then it is saved at the last
+ * close. */
 static bool closer_has_copy(pid_t closer, fuse_ino_t number)
 {
 	struct dirent *entry;
-	bool has_copy = false;
+	bool has_copy;
 	char name[64];
 	DIR *dir;
 
 	(void)snprintf(name, sizeof(name), "/proc/%d/fdinfo", (int)closer);
-	dir = opendir(name);
+	dir = closer ? opendir(name) : NULL;
+	has_copy = !dir;
 	while (dir && !has_copy && (entry = readdir(dir)) != NULL)
 		has_copy = entry->d_name[0] != '.' && inode_of(dirfd(dir), entry->d_name) == number;
 	if (dir)
