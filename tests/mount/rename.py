@@ -239,7 +239,7 @@ def born_meanwhile():
     thread.start()
     names = ['from', 'to']
     moves = 0
-    for _ in range(10):
+    while moves < 10 or len(made) < 5:
         try:
             rename(f'{top}/{names[0]}', f'{top}/{names[1]}')
             names.reverse()
