@@ -1,10 +1,11 @@
 /* Changes of one znode: sent through the session, ended when the stream has passed them; contents under a version check, again
  * until nobody was in between.
  *
- * When the connection breaks with a change in flight, we look whether it was made. By then nothing of it can be on its way:
- * the fence is a sync on a newer connection, and the server closes a session's old one before it takes it up again
- * (ZooKeeperServer.processConnectRequest), or refuses what comes from it (SessionMovedException). What was not made is sent
- * again, so that it could not be made twice even then: under the version check, or as a create. */
+ * When the connection breaks with a change in flight, we look whether it was made. By then nothing of it can be on its way,
+ * for the session's next connection has answered: the server closes a session's old one before it takes it up again
+ * (ZooKeeperServer.processConnectRequest), or refuses what comes from it (SessionMovedException). The stream alone cannot tell
+ * that, its connection may never have broken. What was not made is sent again, so that it could not be made twice even then:
+ * under the version check, or as a create. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 
 /* --- Changes --- */
 
-/* As the error of a change, in here only: whether it was made is not known. */
+/* As the error of a change, in here only: whether it was made is not known, and what is read now tells. */
 enum { UNKNOWN = -EREMOTEIO };
 
 /* A transaction of ours on one znode, from its sending until the stream has passed it. */
@@ -28,6 +29,8 @@ struct change {
 	uint32_t events;       /* that the change makes of it; 0: not to be remembered */
 	struct bytes *data;    /* what it leaves */
 	struct write_result result;
+	int64_t deadline; /* ms: an unknown outcome stays unknown */
+	bool is_settled;  /* nothing of it is on its way any more, and the stream has passed it */
 	cache_done_cb *done;
 	void *arg;
 };
@@ -35,8 +38,10 @@ struct change {
 static void change_end(struct change *change)
 {
 	const struct write_result *result = &change->result;
-	int error = result->error && result->is_unknown ? UNKNOWN : result->error;
+	int error = result->error;
 
+	if (error && result->is_unknown)
+		error = change->is_settled ? UNKNOWN : -EIO;
 	change->done(error, result->error ? NULL : &result->stat, change->arg);
 	bytes_put(change->data);
 	free(change->path);
@@ -50,6 +55,7 @@ static void change_fenced(int error, void *arg)
 	const struct write_result *result = &change->result;
 	struct tree *tree = change->cache->tree;
 
+	change->is_settled = !error;
 	tree_changed_by_us(tree, change->path, &change->mark, result->zxid, change->is_birth_or_death);
 	if (!error && !result->error && change->events)
 		tree_fill(tree, change->path, &change->mark, change->events, &result->stat, change->data, clock_now());
@@ -68,8 +74,31 @@ static bool tells_state(const struct write_result *result)
 	case -EAGAIN:
 		return true;
 	default:
-		return result->is_unknown;
+		return false;
 	}
+}
+
+static int change_settle(struct change *change);
+
+/* Whatever the answer is, it came on the new connection. */
+static void change_answered_anew(const struct write_result *result, void *arg)
+{
+	struct change *change = arg;
+	bool is_answer = !result->error || result->error == -ENOENT || result->error == -EACCES;
+
+	if (is_answer && stream_fence(change->cache->stream, 0, change_fenced, change) == 0)
+		return;
+	if (result->is_unknown && clock_now() < change->deadline && change_settle(change) == 0)
+		return;
+	change_fenced(-ETIMEDOUT, change);
+}
+
+/* A transaction that changes nothing waits for the session's next connection and its answer. */
+static int change_settle(struct change *change)
+{
+	const struct write_step nothing = { .verb = WRITE_CHECK, .path = "/", .version = -1 };
+
+	return writer_submit(change->cache->writer, &nothing, 1, change_answered_anew, change);
 }
 
 static void change_done(const struct write_result *result, void *arg)
@@ -77,6 +106,11 @@ static void change_done(const struct write_result *result, void *arg)
 	struct change *change = arg;
 
 	change->result = *result;
+	if (result->error && result->is_unknown) {
+		if (change_settle(change) < 0)
+			change_fenced(-ENOMEM, change);
+		return;
+	}
 	if (!tells_state(result) || stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0)
 		change_end(change);
 }
@@ -105,6 +139,7 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		return err;
 	*change = (struct change){ .cache = cache,
 		.path = strdup(path),
+		.deadline = clock_now() + 2 * (int64_t)cache->timeout, /* to be sent, and to be looked for */
 		.done = done,
 		.arg = arg,
 		.is_birth_or_death = steps[0].verb != WRITE_SET };
@@ -212,16 +247,14 @@ static void attempt_done(int error, const struct node_stat *stat, void *arg)
 {
 	struct attempt *attempt = arg;
 
-	if (error == UNKNOWN) {
+	if (error == UNKNOWN || (attempt->was_unknown && attempt->kind != REMOVE && error == -EEXIST)) {
 		attempt->was_unknown = true;
-		error = -EIO;
+		error = -EIO; /* by the first, or by somebody since */
 		if (clock_now() < attempt->deadline &&
 			cache_read(attempt->cache, attempt->path, attempt_looked, attempt) == 0)
 			return;
 	} else if (attempt->was_unknown && attempt->kind == REMOVE && error == -ENOENT) {
 		error = 0; /* the first was made after all */
-	} else if (attempt->was_unknown && attempt->kind != REMOVE && error == -EEXIST) {
-		error = -EIO; /* by the first, or by somebody since */
 	}
 	attempt_end(attempt, error, stat);
 }
@@ -273,7 +306,8 @@ struct update {
 	struct bytes *data; /* what was composed last */
 	int64_t deadline;   /* ms: no further try after it */
 	bool is_create;	    /* what was sent last, */
-	int32_t version;    /* or the version that the znode had then */
+	int32_t version;    /* or the version that the znode had then, */
+	int64_t czxid;	    /* and which znode that was */
 	bool was_unknown;   /* one of them may have been made */
 };
 
@@ -336,6 +370,7 @@ static int update_submit(struct update *update, const struct node_info *info)
 
 	update->is_create = false;
 	update->version = info->stat.version;
+	update->czxid = info->stat.czxid;
 
 	if (update->edit.is_directory && info->stat.cversion == 0 && update->path[1] != '\0')
 		return submit_directory_data(update, step.version);
@@ -396,6 +431,11 @@ static enum outcome find_out(const struct update *update, const struct node_info
 {
 	int32_t first = update->is_create ? (update->data->size ? 0 : 1) : update->version + 1;
 
+	if (info && !update->is_create &&
+		info->stat.czxid != update->czxid) /* made since, perhaps from what we had changed */
+		return update->edit.is_whole && has_contents(info, update->data) ? WAS_MADE : NOT_TO_BE_KNOWN;
+	if (info && update->is_create && info->stat.version < first)
+		return WAS_NOT_AND_CANNOT;
 	if (info && info->stat.version == first)
 		return has_contents(info, update->data) ? WAS_MADE : WAS_NOT_AND_CANNOT;
 	if (update->is_create && !info)

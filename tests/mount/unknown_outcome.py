@@ -1,9 +1,11 @@
-"""The connection breaks with a change in flight: a proxy takes away the reply, or the request before the server has it. What the
-program is told is the truth, nothing is made twice, and EIO is said only where the truth cannot be known."""
+"""The connection breaks with a change in flight: a proxy takes away the reply, or the request before the server has it, or lets the
+request arrive late, when the client connects anew. What the program is told is the truth and stays it, nothing is made twice, and
+EIO is said only where the truth cannot be known."""
 import itertools
 import socket
 import struct
 import threading
+import time
 
 from zktest import *
 
@@ -11,28 +13,42 @@ CHANGES = {1, 2, 5, 14, 15}     # create, delete, setData, multi, create2 (ZooDe
 
 
 class Proxy:
-    """Between zkfs and the server. arm('reply') or arm('request'): of the next change."""
+    """Between zkfs and the server. arm('reply') or arm('request'): that of the next change is lost; arm('late'): its request comes to
+    the server on the old connection when the client has begun a new one."""
 
     def __init__(self, upstream):
         self.upstream = upstream
         self.armed = None
         self.meanwhile = None       # called when it is gone, before the connection breaks
+        self.late = None            # (the old connection to the server, what it has still to bring)
+        self.hold = 0               # s that nobody is let in, once it has struck
+        self.expired = 0            # sessions that were found to be
         self.fired = threading.Event()
+        self.answered = threading.Event()
         self.lock = threading.Lock()
         self.listener = socket.create_server(('127.0.0.1', 0), backlog=64)
         self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
-    def arm(self, what, meanwhile):
+    def arm(self, what, meanwhile, hold=0):
         self.fired.clear()
+        self.answered.clear()
         self.meanwhile = meanwhile
+        self.hold = hold
         self.armed = what
 
     def accept(self):
         while True:
             client_side, _ = self.listener.accept()
+            if self.late:
+                (old, frame), self.late = self.late, None
+                old.sendall(frame)
+                self.answered.wait(5)   # the server has done it before it hears of the new connection
+            if self.fired.is_set() and self.hold:
+                time.sleep(self.hold)
+                self.hold = 0
             server_side = socket.create_connection(self.upstream)
-            pair = {'client': client_side, 'server': server_side, 'doomed': None}
+            pair = {'client': client_side, 'server': server_side, 'doomed': None, 'late': None}
             threading.Thread(target=self.pump, args=(pair, 'client', 'server'), daemon=True).start()
             threading.Thread(target=self.pump, args=(pair, 'server', 'client'), daemon=True).start()
 
@@ -54,11 +70,15 @@ class Proxy:
                 body = self.read(pair[source], struct.unpack('>i', head)[0])
                 if not first and not self.passes(pair, source, head + body):
                     break
+                elif first and source == 'server' and struct.unpack('>i', body[4:8])[0] <= 0:
+                    self.expired += 1   # so says its ConnectResponse
                 first = False
                 pair[target].sendall(head + body)
         except OSError:
             pass
         for sock in (pair['client'], pair['server']):
+            if sock is pair['late']:
+                continue
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -66,6 +86,9 @@ class Proxy:
 
     def passes(self, pair, source, frame):
         """False: the connection is to break instead."""
+        if source == 'server' and pair['late']:
+            self.answered.set()
+            return True     # to nobody
         if source == 'server':
             if struct.unpack('>i', frame[4:8])[0] != pair['doomed']:
                 return True
@@ -78,6 +101,9 @@ class Proxy:
             if what == 'reply':
                 pair['doomed'] = xid
                 return True
+            if what == 'late':
+                pair['late'] = pair['server']
+                self.late = (pair['server'], frame)
         if self.meanwhile:
             self.meanwhile()
         self.fired.set()
@@ -109,61 +135,110 @@ def data(path):
     return zk.get(path)[0] if zk.exists(path) else None
 
 
-# (what, before, the program's call, what is there if it was made, Kazoo's change meanwhile and then:
-#  (told, there) if the reply was lost, (told, there) if the request was)
+# (what, before, the program's call, Kazoo's change meanwhile, then (told, there) for each of LOSSES; None: not to be tried)
+LOSSES = ('reply', 'request', 'late')
+DIRECTORIES = ('mkdir', 'rmdir')
+
+
 def cases():
     put = lambda text: lambda: zk.set('/f', text)     # noqa: E731
     make = lambda text: lambda: zk.create('/f', text)   # noqa: E731
     gone = lambda: zk.delete('/f')     # noqa: E731
     add = lambda: zk.set('/f', zk.get('/f')[0] + b'kazoo\n')   # noqa: E731
-    yield ('append', b'one\n', lambda: write('f', 'two\n', 'a'), None, ('ok', b'one\ntwo\n'), ('ok', b'one\ntwo\n'))
-    yield ('append, another too', b'one\n', lambda: write('f', 'two\n', 'a'), add,
-           ('EIO', b'one\ntwo\nkazoo\n'), ('ok', b'one\nkazoo\ntwo\n'))
-    yield ('overwrite', b'old', lambda: write('f', 'new'), None, ('ok', b'new'), ('ok', b'new'))
-    yield ('overwrite, another too', b'old', lambda: write('f', 'new'), put(b'kazoo'), ('EIO', b'kazoo'), ('ok', b'new'))
-    yield ('in the middle', b'abcd', lambda: pwrite('f'), None, ('ok', b'aXXd'), ('ok', b'aXXd'))
-    yield ('in the middle, another too', b'abcd', lambda: pwrite('f'), put(b'ABCDE'), ('EIO', b'ABCDE'), ('ok', b'AXXDE'))
-    yield ('a new file', None, lambda: write('f', 'new'), None, ('ok', b'new'), ('ok', b'new'))
-    yield ('a new empty file', None, lambda: write('f', ''), None, ('ok', b''), ('ok', b''))
-    yield ('a new file to append to, another too', None, lambda: write('f', 'two\n', 'a'), make(b'kazoo\n'),
-           None, ('ok', b'kazoo\ntwo\n'))
-    yield ('a new file, changed at once', None, lambda: write('f', 'two\n', 'a'), add, ('EIO', b'two\nkazoo\n'), None)
-    yield ('a name to take', None, lambda: write('f', '', 'x'), None, ('EIO', b''), ('ok', b''))
-    yield ('a name to take, another too', None, lambda: write('f', '', 'x'), make(b'kazoo'), None, ('EEXIST', b'kazoo'))
-    yield ('mkdir', None, lambda: os.mkdir(f'{top}/f'), None, ('EIO', b''), ('ok', b''))
-    yield ('unlink', b'x', lambda: os.unlink(f'{top}/f'), None, ('ok', None), ('ok', None))
-    yield ('unlink, made anew', b'x', lambda: os.unlink(f'{top}/f'), make(b'kazoo'), ('ok', b'kazoo'), None)
-    yield ('unlink, gone', b'x', lambda: os.unlink(f'{top}/f'), gone, None, ('ok', None))
-    yield ('rename', b'x', lambda: os.rename(f'{top}/f', f'{top}/g'), None, ('ok', None), ('ok', None))
+    append = lambda: write('f', 'two\n', 'a')   # noqa: E731
+    overwrite = lambda: write('f', 'new')   # noqa: E731
+    take = lambda: write('f', '', 'x')   # noqa: E731
+    mkdir = lambda: os.mkdir(f'{top}/f')   # noqa: E731
+    rmdir = lambda: os.rmdir(f'{top}/f')   # noqa: E731
+    unlink = lambda: os.unlink(f'{top}/f')   # noqa: E731
+
+    def anew():
+        gone()
+        zk.create('/f', b'kazoo')
+
+    def append_to_born():   # opened before it was there
+        with open(f'{top}/f', 'a', encoding='utf-8') as file:
+            file.write('two\n')
+            armed, proxy.armed = proxy.armed, None
+            zk.create('/f', b'one\n')
+            mnt.settle()
+            proxy.armed = armed
+
+    yield ('append', b'one\n', append, None, *[('ok', b'one\ntwo\n')] * 3)
+    yield ('append, another too', b'one\n', append, add,
+           ('EIO', b'one\ntwo\nkazoo\n'), *[('ok', b'one\nkazoo\ntwo\n')] * 2)
+    yield ('overwrite', b'old', overwrite, None, *[('ok', b'new')] * 3)
+    yield ('overwrite, another too', b'old', overwrite, put(b'kazoo'), ('EIO', b'kazoo'), *[('ok', b'new')] * 2)
+    yield ('in the middle', b'abcd', lambda: pwrite('f'), None, *[('ok', b'aXXd')] * 3)
+    yield ('in the middle, another too', b'abcd', lambda: pwrite('f'), put(b'ABCDE'),
+           ('EIO', b'ABCDE'), *[('ok', b'AXXDE')] * 2)
+    yield ('a new file', None, overwrite, None, *[('ok', b'new')] * 3)
+    yield ('a new empty file', None, lambda: write('f', ''), None, *[('ok', b'')] * 3)
+    yield ('a new file to append to, another too', None, append, make(b'kazoo\n'), None, *[('ok', b'kazoo\ntwo\n')] * 2)
+    yield ('a new empty file, another too', None, lambda: write('f', ''), make(b'kazoo'), None, ('ok', b''), None)
+    yield ('a new file, changed at once', None, append, add, ('EIO', b'two\nkazoo\n'), None, None)
+    yield ('a file made since, another in its place', None, append_to_born, anew, *[('EIO', b'kazoo')] * 2, None)
+    yield ('a name to take', None, take, None, ('EIO', b''), ('ok', b''), ('EIO', b''))
+    yield ('a name to take, another too', None, take, make(b'kazoo'), None, *[('EEXIST', b'kazoo')] * 2)
+    yield ('mkdir', None, mkdir, None, ('EIO', b''), ('ok', b''), ('EIO', b''))
+    yield ('mkdir, another too', None, mkdir, make(b'kazoo'), None, *[('EEXIST', b'kazoo')] * 2)
+    yield ('rmdir', b'', rmdir, None, *[('ok', None)] * 3)
+    yield ('rmdir, made anew', b'', rmdir, make(b'kazoo'), ('ok', b'kazoo'), None, None)
+    yield ('rmdir, gone', b'', rmdir, gone, None, *[('ok', None)] * 2)
+    yield ('rmdir, no longer empty', b'', rmdir, lambda: zk.create('/f/c', b''), None, *[('ENOTEMPTY', b'')] * 2)
+    yield ('unlink', b'x', unlink, None, *[('ok', None)] * 3)
+    yield ('unlink, made anew', b'x', unlink, make(b'kazoo'), ('ok', b'kazoo'), None, None)
+    yield ('unlink, gone', b'x', unlink, gone, None, *[('ok', None)] * 2)
+    # A delete knows its znode by the version only. It removes the new one, and has done so before the program is told.
+    yield ('unlink, another in its place', b'x', unlink, anew, None, ('ok', b'kazoo'), ('ok', None))
+    yield ('rename', b'x', lambda: os.rename(f'{top}/f', f'{top}/g'), None, *[('ok', None)] * 2, None)
+
+
+def expiring_cases():
+    return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink')]
+
+
+def run(case, lost, expected, mnt, hold=0):
+    what, before, call, meanwhile = case[:4]
+    name = f'{what}, {lost} lost'
+    print(name, flush=True)
+    for path in ('/f', '/g'):
+        if zk.exists(path):
+            zk.delete(path, recursive=True)
+    if before is not None:
+        zk.create('/f', before)
+    mnt.settle()
+    attempt(lambda: os.stat(f'{top}/f'))
+    proxy.arm(lost, meanwhile, hold)
+    told = attempt(call)
+    expect_eq(proxy.fired.is_set(), True, f'{name}: the proxy has struck')
+    expect_eq((told, data('/f')), expected, name)
+    if what == 'rename':
+        expect_eq(data('/g'), b'x', f'{name}: the target')
+    mnt.settle()    # through the new connection: nothing is on its way on the old one
+    expect_eq(data('/f'), expected[1], f'{name}: afterwards')
+    seen = open(f'{top}/f', 'rb').read() if os.path.isfile(f'{top}/f') else None
+    is_directory = what.startswith(DIRECTORIES) and not expected[1]
+    expect_eq(seen, None if is_directory else expected[1], f'{name}: what the mount shows')
 
 
 with client() as zk:
     host, port = servers().split(',')[0].split(':')
     proxy = Proxy((host, int(port)))
-    os.environ['ZK'], direct = proxy.address, os.environ['ZK']
+    through, direct = proxy.address, os.environ['ZK']
+    os.environ['ZK'] = through
     with mount() as mnt:
         os.environ['ZK'] = direct
         top = mnt.path
-        for (what, before, call, meanwhile, *results), lost in itertools.product(cases(), ('reply', 'request')):
-            expected = results[lost == 'request']
-            if not expected:
-                continue
-            name = f'{what}, {lost} lost'
-            print(name, flush=True)
-            for path in ('/f', '/g'):
-                if zk.exists(path):
-                    zk.delete(path)
-            if before is not None:
-                zk.create('/f', before)
-            mnt.settle()
-            attempt(lambda: os.stat(f'{top}/f'))
-            proxy.arm(lost, meanwhile)
-            told = attempt(call)
-            expect_eq(proxy.fired.is_set(), True, f'{name}: the proxy has struck')
-            expect_eq((told, data('/f')), expected, name)
-            if what == 'rename':
-                expect_eq(data('/g'), b'x', f'{name}: the target')
-            mnt.settle()
-            seen = open(f'{top}/f', 'rb').read() if os.path.isfile(f'{top}/f') else None
-            there = data('/f') if not zk.exists('/f') or what != 'mkdir' else None
-            expect_eq(seen, there, f'{name}: what the mount shows')
+        for case, lost in itertools.product(cases(), LOSSES):
+            expected = case[4 + LOSSES.index(lost)]
+            if expected:
+                run(case, lost, expected, mnt)
+    # The same when the session has expired before anybody is let in again.
+    os.environ['ZK'] = through
+    with mount('expiring', '-o', 'session_timeout=1,timeout=20') as mnt:
+        os.environ['ZK'] = direct
+        top = mnt.path
+        for case, lost in itertools.product(expiring_cases(), LOSSES[:2]):
+            run(case, lost, case[4 + LOSSES.index(lost)], mnt, hold=3)
+        expect_eq(proxy.expired >= 2 * len(expiring_cases()), True, f'{proxy.expired} sessions have expired: one a case')
