@@ -47,6 +47,7 @@ struct file {
 	_Atomic(bool) is_released;
 	_Atomic(bool) is_underway; /* as is_saving, a hint without lock */
 	_Atomic(bool) is_unsaved;  /* there is something to save, or being saved; set under lock, a hint without it */
+	_Atomic(uint64_t) turn;	   /* is_unsaved: which files it became so before; set under lock */
 
 	pthread_mutex_t lock;	 /* a leaf, over the members below, but for `saving` while is_saving */
 	struct inode_view inode; /* its path is the one below, or an older one */
@@ -75,6 +76,7 @@ struct files {
 	size_t max_data;
 	pthread_t thread;
 	_Atomic(int64_t) wakes_at; /* ms: when the thread looks for files that are due; INT64_MAX: it must be told */
+	_Atomic(uint64_t) turns;   /* that were given out */
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t news;  /* a save ended, a file was released, or written after its release was awaited */
@@ -86,8 +88,12 @@ struct files {
 
 static void note_unsaved_locked(struct file *file)
 {
+	bool is_unsaved = file->draft.is_dirty || file->is_saving || file->needs_birth;
+
 	atomic_store(&file->is_underway, file->is_saving);
-	atomic_store(&file->is_unsaved, file->draft.is_dirty || file->is_saving || file->needs_birth);
+	if (is_unsaved && !file->is_unsaved)
+		atomic_store(&file->turn, atomic_fetch_add(&file->files->turns, 1));
+	atomic_store(&file->is_unsaved, is_unsaved);
 }
 
 /* --- Life --- */
@@ -712,7 +718,8 @@ static bool join_savers_locked(struct file *file, struct saver *saver)
 	return is_first && !file->is_saving;
 }
 
-void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
+/* As file_save, whatever other open files of the inode have. */
+static void save_alone(struct file *file, bool keep, file_saved_cb *done, void *arg)
 {
 	struct saver *saver = malloc(sizeof(*saver));
 	bool has_work;
@@ -738,6 +745,182 @@ void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
 	} else if (begins) {
 		save(file);
 	}
+}
+
+/* --- Several open files --- */
+
+/* Some open files, held, and what became of them. */
+struct save_all {
+	struct file **files;
+	size_t count, saved;
+	int error;
+	file_saved_cb *done;
+	void *arg;
+};
+
+static void save_next(struct save_all *all);
+
+static void one_saved(int error, void *arg)
+{
+	struct save_all *all = arg;
+
+	file_put(all->files[all->saved++]);
+	if (!all->error)
+		all->error = error;
+	save_next(all);
+}
+
+static void save_next(struct save_all *all)
+{
+	if (all->saved < all->count) {
+		save_alone(all->files[all->saved], true, one_saved, all);
+		return;
+	}
+	all->done(all->error, all->arg);
+	free(all->files);
+	free(all);
+}
+
+/* Which open files are meant: all without either. */
+struct choice {
+	fuse_ino_t inode;
+	const char *path; /* at it, and below */
+	bool is_unsaved;
+	const struct file *older_than; /* of the same inode, and became unsaved before */
+};
+
+static bool is_older(const struct file *file, const struct file *than)
+{
+	return file != than && file->number == than->number && !file->is_unlinked && file->turn < than->turn;
+}
+
+static bool is_chosen(const struct file *file, const struct choice *choice)
+{
+	const char *path = atomic_load(&file->path);
+	size_t size = choice->path ? strlen(choice->path) : 0;
+
+	if (choice->is_unsaved && !file->is_unsaved)
+		return false;
+	if (choice->older_than)
+		return is_older(file, choice->older_than);
+	if (choice->path)
+		return strncmp(path, choice->path, size) == 0 && (path[size] == '\0' || path[size] == '/');
+	return !choice->inode || file->number == choice->inode;
+}
+
+static int compare_turns(const void *a, const void *b)
+{
+	uint64_t turns[] = { (*(struct file *const *)a)->turn, (*(struct file *const *)b)->turn };
+
+	return (turns[0] > turns[1]) - (turns[0] < turns[1]);
+}
+
+/* Those, held, in *list, which the caller frees. Gives how many; -ENOMEM. */
+static ssize_t gather(struct files *files, const struct choice *choice, struct file ***list)
+{
+	struct file *file;
+	size_t chosen = 0;
+	ssize_t count = 0;
+
+	pthread_mutex_lock(&files->lock);
+	for (int i = 0; i < BUCKETS; i++) {
+		DL_FOREACH (files->open[i], file)
+			chosen += is_chosen(file, choice) ? 1 : 0;
+	}
+	*list = calloc(chosen + 1, sizeof(struct file *));
+	for (int i = 0; *list && i < BUCKETS; i++) {
+		DL_FOREACH (files->open[i], file) {
+			if ((size_t)count < chosen && is_chosen(file, choice)) {
+				file->refs++;
+				(*list)[count++] = file;
+			}
+		}
+	}
+	pthread_mutex_unlock(&files->lock);
+	return *list ? count : -ENOMEM;
+}
+
+/* In the order in which they became unsaved: each is merged with what was saved before it. */
+static void save_chosen(struct files *files, const struct choice *choice, file_saved_cb *done, void *arg)
+{
+	struct save_all *all = calloc(1, sizeof(*all));
+	bool has_memory = all != NULL;
+
+	if (all) {
+		ssize_t count = gather(files, choice, &all->files);
+
+		has_memory = count >= 0;
+		all->count = has_memory ? (size_t)count : 0;
+		if (all->count)
+			qsort(all->files, all->count, sizeof(struct file *), compare_turns);
+		all->done = done;
+		all->arg = arg;
+	}
+	if (has_memory) {
+		save_next(all);
+	} else {
+		free(all);
+		done(-ENOMEM, arg);
+	}
+}
+
+struct late_save {
+	struct file *file;
+	bool keep;
+	file_saved_cb *done;
+	void *arg;
+};
+
+/* An error is kept for those whose bytes they are. */
+static void older_saved(int error, void *arg)
+{
+	struct late_save *late = arg;
+
+	(void)error;
+	save_alone(late->file, late->keep, late->done, late->arg);
+	file_put(late->file);
+	free(late);
+}
+
+/* Whether it is to be merged with what another open file of the inode had to save before. One that replaces the contents is not:
+ * there the last close wins. */
+static bool has_older(struct file *file)
+{
+	struct files *files = file->files;
+	const struct file *other = NULL;
+	bool merges;
+
+	pthread_mutex_lock(&file->lock);
+	merges = file->is_unsaved && !file->broken && !draft_is_whole(&file->draft);
+	pthread_mutex_unlock(&file->lock);
+	if (!merges)
+		return false;
+	pthread_mutex_lock(&files->lock);
+	DL_FOREACH (*bucket(files, file->number), other) {
+		if (other->is_unsaved && is_older(other, file))
+			break;
+	}
+	pthread_mutex_unlock(&files->lock);
+	return other != NULL;
+}
+
+void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
+{
+	const struct choice older = { .older_than = file, .is_unsaved = true };
+	struct late_save *late;
+
+	if (!has_older(file)) {
+		save_alone(file, keep, done, arg);
+		return;
+	}
+	late = malloc(sizeof(*late));
+	if (!late) {
+		done(-ENOMEM, arg);
+		return;
+	}
+	*late = (struct late_save){ .file = file, .keep = keep, .done = done, .arg = arg };
+	file_get(file);
+	save_chosen(file->files, &older, older_saved, late);
 }
 
 static bool is_bare_locked(const struct file *file)
@@ -852,103 +1035,6 @@ void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, vo
 }
 
 /* --- All open files of an inode --- */
-
-/* Some open files, held, and what became of them. */
-struct save_all {
-	struct file **files;
-	size_t count, saved;
-	int error;
-	file_saved_cb *done;
-	void *arg;
-};
-
-static void save_next(struct save_all *all);
-
-static void one_saved(int error, void *arg)
-{
-	struct save_all *all = arg;
-
-	file_put(all->files[all->saved++]);
-	if (!all->error)
-		all->error = error;
-	save_next(all);
-}
-
-static void save_next(struct save_all *all)
-{
-	if (all->saved < all->count) {
-		file_save(all->files[all->saved], true, one_saved, all);
-		return;
-	}
-	all->done(all->error, all->arg);
-	free(all->files);
-	free(all);
-}
-
-/* Which open files are meant: all without either. */
-struct choice {
-	fuse_ino_t inode;
-	const char *path; /* at it, and below */
-	bool is_unsaved;
-};
-
-static bool is_chosen(const struct file *file, const struct choice *choice)
-{
-	const char *path = atomic_load(&file->path);
-	size_t size = choice->path ? strlen(choice->path) : 0;
-
-	if (choice->is_unsaved && !file->is_unsaved)
-		return false;
-	if (choice->path)
-		return strncmp(path, choice->path, size) == 0 && (path[size] == '\0' || path[size] == '/');
-	return !choice->inode || file->number == choice->inode;
-}
-
-/* Those, held, in *list, which the caller frees. Gives how many; -ENOMEM. */
-static ssize_t gather(struct files *files, const struct choice *choice, struct file ***list)
-{
-	struct file *file;
-	size_t chosen = 0;
-	ssize_t count = 0;
-
-	pthread_mutex_lock(&files->lock);
-	for (int i = 0; i < BUCKETS; i++) {
-		DL_FOREACH (files->open[i], file)
-			chosen += is_chosen(file, choice) ? 1 : 0;
-	}
-	*list = calloc(chosen + 1, sizeof(struct file *));
-	for (int i = 0; *list && i < BUCKETS; i++) {
-		DL_FOREACH (files->open[i], file) {
-			if ((size_t)count < chosen && is_chosen(file, choice)) {
-				file->refs++;
-				(*list)[count++] = file;
-			}
-		}
-	}
-	pthread_mutex_unlock(&files->lock);
-	return *list ? count : -ENOMEM;
-}
-
-static void save_chosen(struct files *files, const struct choice *choice, file_saved_cb *done, void *arg)
-{
-	struct save_all *all = calloc(1, sizeof(*all));
-	bool has_memory = all != NULL;
-
-	if (all) {
-		ssize_t count = gather(files, choice, &all->files);
-
-		has_memory = count >= 0;
-		all->count = has_memory ? (size_t)count : 0;
-		all->done = done;
-		all->arg = arg;
-	}
-	if (has_memory) {
-		save_next(all);
-	} else {
-		free(all);
-		done(-ENOMEM, arg);
-	}
-}
 
 void files_save(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg)
 {
