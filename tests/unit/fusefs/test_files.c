@@ -402,11 +402,50 @@ START_TEST(saves_once_what_was_written)
 }
 END_TEST
 
+START_TEST(are_saved_in_the_order_of_writing)
+{
+	struct file *first = open_file(O_RDWR);
+	struct file *second = open_file(O_RDWR);
+	struct file *third;
+
+	write_text(first, 0, "HELL");
+	append_text(second, " there");
+	save(second, false, 0);
+	check_stored("HELLo there");
+	third = open_file(O_RDWR | O_TRUNC); /* before the next two are written to */
+	write_text(third, 0, "new");
+	write_text(first, 0, "0");
+	append_text(second, "!");
+	save(second, false, 0);
+	check_stored("0ew!");
+	save(first, false, 0); /* nothing is left to be saved */
+	check_stored("0ew!");
+	file_put(first);
+	file_put(second);
+	file_put(third);
+}
+END_TEST
+
+START_TEST(replace_what_others_wrote)
+{
+	struct file *first = open_file(O_RDWR);
+	struct file *whole = open_file(O_RDWR | O_TRUNC);
+
+	write_text(first, 0, "HELL");
+	write_text(whole, 0, "new");
+	save(whole, false, 0);
+	check_stored("new");
+	ck_assert_int_eq(fake_cache_counts(cache).updates, 1);
+	file_put(first);
+	file_put(whole);
+}
+END_TEST
+
 START_TEST(says_what_it_replaces)
 {
 	struct file *file = open_file(O_RDWR);
-	struct file *truncated = open_file(O_RDWR | O_TRUNC);
 	struct file *data = open_as(INODE_DATA, O_RDWR);
+	struct file *truncated;
 	struct node_info info;
 
 	ck_assert(fake_cache_look(cache, "/f", &info));
@@ -415,6 +454,7 @@ START_TEST(says_what_it_replaces)
 	ck_assert(!fake_cache_counts(cache).last.is_whole);
 	ck_assert(!fake_cache_counts(cache).last.is_directory);
 	ck_assert_int_eq(fake_cache_counts(cache).last.czxid, info.stat.czxid);
+	truncated = open_file(O_RDWR | O_TRUNC);
 	write_text(truncated, 0, "new");
 	save(truncated, false, 0);
 	ck_assert(fake_cache_counts(cache).last.is_whole);
@@ -1204,6 +1244,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, lack_of_memory_leaves_what_was_written);
 	tcase_add_test(tcase, lack_of_memory_opens_nothing);
 	tcase_add_test(tcase, saves_once_what_was_written);
+	tcase_add_test(tcase, are_saved_in_the_order_of_writing);
+	tcase_add_test(tcase, replace_what_others_wrote);
 	tcase_add_test(tcase, says_what_it_replaces);
 	tcase_add_test(tcase, writes_to_different_ranges_both_survive);
 	tcase_add_test(tcase, composes_again_when_somebody_was_faster);
