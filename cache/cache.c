@@ -466,6 +466,7 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	tree_event(cache->tree, type, path, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	atomic_fetch_add(&cache->moment, 1);
 	cache->changed(changes[type], path, cache->changed_arg);
+	changes_told(cache, path);
 }
 
 static void on_auth_failed(void *arg)
@@ -545,6 +546,7 @@ struct cache *cache_new(const struct cache_config *config)
 	if (!cache)
 		return NULL;
 	pthread_mutex_init(&cache->lock, NULL);
+	pthread_mutex_init(&cache->changes_lock, NULL);
 	clock_init_condition(&cache->news);
 	cache->timeout = config->timeout;
 	cache->changed = config->changed;
@@ -662,6 +664,7 @@ void cache_free(struct cache *cache)
 	writer_free(cache->writer);
 	tree_free(cache->tree);
 	pthread_cond_destroy(&cache->news);
+	pthread_mutex_destroy(&cache->changes_lock);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache->hosts);
 	free(cache->chroot);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <utlist.h>
 
 #include "cache/parts.h"
 #include "cache/util/clock.h"
@@ -20,8 +21,14 @@
 /* As the error of a change, in here only: whether it was made is not known, and what is read now tells. */
 enum { UNKNOWN = -EREMOTEIO };
 
-/* A transaction of ours on one znode, from its sending until the stream has passed it. */
+/* A transaction of ours on one znode, from its sending until the stream has passed it. Once the answer is here, that is told by a
+ * fence or by the change's own event, whichever comes first. */
 struct change {
+	struct change *prev, *next; /* under cache->changes_lock, as the next two */
+	bool is_waiting;	    /* for its event: among cache->changes */
+	bool is_over;
+	_Atomic(int) refs;
+
 	struct cache *cache;
 	char *path;
 	bool is_birth_or_death;
@@ -35,7 +42,32 @@ struct change {
 	void *arg;
 };
 
-static void change_end(struct change *change)
+static void change_put(struct change *change)
+{
+	if (atomic_fetch_sub(&change->refs, 1) > 1)
+		return;
+	bytes_put(change->data);
+	free(change->path);
+	free(change);
+}
+
+/* True for the first caller alone. */
+static bool change_claim(struct change *change)
+{
+	struct cache *cache = change->cache;
+	bool is_first;
+
+	pthread_mutex_lock(&cache->changes_lock);
+	is_first = !change->is_over;
+	change->is_over = true;
+	if (change->is_waiting)
+		DL_DELETE(cache->changes, change);
+	change->is_waiting = false;
+	pthread_mutex_unlock(&cache->changes_lock);
+	return is_first;
+}
+
+static void change_tell(struct change *change)
 {
 	const struct write_result *result = &change->result;
 	int error = result->error;
@@ -43,9 +75,6 @@ static void change_end(struct change *change)
 	if (error && result->is_unknown)
 		error = change->is_settled ? UNKNOWN : -EIO;
 	change->done(error, result->error ? NULL : &result->stat, change->arg);
-	bytes_put(change->data);
-	free(change->path);
-	free(change);
 }
 
 /* The change stands whatever became of the fence: without a connection nothing old is served anyway. */
@@ -55,11 +84,55 @@ static void change_fenced(int error, void *arg)
 	const struct write_result *result = &change->result;
 	struct tree *tree = change->cache->tree;
 
-	change->is_settled = !error;
-	tree_changed_by_us(tree, change->path, &change->mark, result->zxid, change->is_birth_or_death);
-	if (!error && !result->error && change->events)
-		tree_fill(tree, change->path, &change->mark, change->events, &result->stat, change->data, clock_now());
-	change_end(change);
+	if (change_claim(change)) {
+		change->is_settled = !error;
+		tree_changed_by_us(tree, change->path, &change->mark, result->zxid, change->is_birth_or_death);
+		if (!error && !result->error && change->events)
+			tree_fill(tree, change->path, &change->mark, change->events, &result->stat, change->data,
+				clock_now());
+		change_tell(change);
+	}
+	change_put(change);
+}
+
+/* The change is among those that wait for an event, unless the stream has passed it: then it is over. */
+static void await_event(struct change *change)
+{
+	struct cache *cache = change->cache;
+	bool is_over;
+
+	pthread_mutex_lock(&cache->changes_lock);
+	is_over = change->is_over;
+	change->is_waiting = !is_over;
+	if (!is_over)
+		DL_APPEND(cache->changes, change);
+	pthread_mutex_unlock(&cache->changes_lock);
+	if (!is_over && tree_has_passed(cache->tree, change->path, &change->mark, &change->result.stat)) {
+		atomic_fetch_add(&change->refs, 1);
+		change_fenced(0, change);
+	}
+}
+
+void changes_told(struct cache *cache, const char *path)
+{
+	struct change *told = NULL;
+	struct change *change, *next;
+
+	pthread_mutex_lock(&cache->changes_lock);
+	DL_FOREACH_SAFE (cache->changes, change, next) {
+		if (strcmp(change->path, path) == 0) {
+			DL_DELETE(cache->changes, change);
+			change->is_waiting = false;
+			atomic_fetch_add(&change->refs, 1);
+			DL_APPEND(told, change);
+		}
+	}
+	pthread_mutex_unlock(&cache->changes_lock);
+	DL_FOREACH_SAFE (told, change, next) {
+		DL_DELETE(told, change);
+		await_event(change);
+		change_put(change);
+	}
 }
 
 /* An error that says what the ensemble holds is fenced too: after EEXIST the node must be there to be seen. */
@@ -111,8 +184,19 @@ static void change_done(const struct write_result *result, void *arg)
 			change_fenced(-ENOMEM, change);
 		return;
 	}
-	if (!tells_state(result) || stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0)
-		change_end(change);
+	if (!result->error && tree_has_passed(change->cache->tree, change->path, &change->mark, &result->stat)) {
+		stream_note(change->cache->stream, result->zxid);
+		change_fenced(0, change);
+		return;
+	}
+	atomic_fetch_add(&change->refs, 1); /* the fence's */
+	if (!tells_state(result) || stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0) {
+		change_tell(change);
+		change_put(change);
+	} else if (!result->error && change->mark.czxid) {
+		await_event(change);
+	}
+	change_put(change);
 }
 
 /* What a change of one znode's data alone leaves is known. */
@@ -121,6 +205,8 @@ static void note_what_is_left(struct change *change, const struct write_step *st
 	const struct write_step *last = &steps[count - 1];
 
 	change->mark = tree_mark(change->cache->tree, change->path);
+	if (count > 1 || last->verb != WRITE_SET)
+		change->mark.czxid = 0; /* its event alone does not tell */
 	for (int i = 0; i < count; i++) {
 		if (steps[i].verb == WRITE_DELETE || strcmp(steps[i].path, change->path) != 0)
 			return;
@@ -133,11 +219,13 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 	cache_done_cb *done, void *arg)
 {
 	struct change *change = calloc(1, sizeof(*change));
+	bool event_will_tell = false;
 	int err = -ENOMEM;
 
 	if (!change)
 		return err;
-	*change = (struct change){ .cache = cache,
+	*change = (struct change){ .refs = 1,
+		.cache = cache,
 		.path = strdup(path),
 		.deadline = clock_now() + 2 * (int64_t)cache->timeout, /* to be sent, and to be looked for */
 		.done = done,
@@ -145,13 +233,14 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		.is_birth_or_death = steps[0].verb != WRITE_SET };
 	if (change->path) {
 		note_what_is_left(change, steps, count);
+		event_will_tell = change->mark.czxid != 0;
 		err = writer_submit(cache->writer, steps, count, change_done, change);
 	}
 	if (err) {
 		bytes_put(change->data);
 		free(change->path);
 		free(change);
-	} else {
+	} else if (!event_will_tell) {
 		stream_probe(cache->stream);
 	}
 	return err;

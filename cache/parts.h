@@ -23,6 +23,9 @@ struct cache {
 	_Atomic(bool) is_watching;
 	_Atomic(uint64_t) moment;
 
+	pthread_mutex_t changes_lock; /* a leaf, over the next */
+	struct change *changes;	      /* those whose event would tell that the stream has passed them (change.c) */
+
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t news;
 	bool is_connected; /* the session, at least once */
@@ -30,5 +33,8 @@ struct cache {
 	bool has_auth_failed;
 	bool was_unwatched; /* and the log says so */
 };
+
+/* change.c: an event of the znode has been applied. On the stream's thread. */
+void changes_told(struct cache *cache, const char *path);
 
 #endif

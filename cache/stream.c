@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -27,6 +28,7 @@ enum {
 	FIRST_GUESS = 64 << 10,	       /* expected of an answer before any was seen */
 	REQUEST_FRAME_MAX = 512 << 10, /* bytes; well under jute.maxbuffer (1 MiB - 1) */
 	MOMENT = 100,		       /* ms: see struct stream_config, timeout */
+	PROBE_NS = 40000,	       /* for a change to be on its way before the ping that is to follow it */
 	RETRY_FIRST = 20,	       /* ms to the next attempt to connect, doubled up to RETRY_MAX */
 	RETRY_MAX = 1000,
 	MARSHALLING_ERROR = -5, /* KeeperException.Code, what a server may say to a request that it does not know; */
@@ -53,7 +55,7 @@ struct request {
 
 struct stream {
 	pthread_t thread;
-	int wake_fd;
+	int wake_fd, probe_timer;
 	_Atomic(int64_t) passed; /* the newest zxid that a reply on this connection had; 0: none */
 	char *chroot;
 	size_t chroot_size;
@@ -67,7 +69,8 @@ struct stream {
 	struct sockaddr_storage next_server;
 	socklen_t next_server_size; /* 0: no news */
 	int corked;
-	bool has_probe; /* a ping is to be sent */
+	int64_t noted_zxid;
+	bool has_probe; /* probe_timer runs: a ping is to be sent then */
 	bool is_asleep; /* about to poll or in it */
 	bool is_stopping;
 
@@ -182,16 +185,25 @@ int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
 	return is_stopping ? -ECANCELED : 0;
 }
 
+void stream_note(struct stream *stream, int64_t zxid)
+{
+	pthread_mutex_lock(&stream->lock);
+	if (zxid > stream->noted_zxid)
+		stream->noted_zxid = zxid;
+	pthread_mutex_unlock(&stream->lock);
+}
+
 void stream_probe(struct stream *stream)
 {
-	bool needs_wake;
+	const struct itimerspec soon = { .it_value.tv_nsec = PROBE_NS };
+	bool had_probe;
 
 	pthread_mutex_lock(&stream->lock);
+	had_probe = stream->has_probe;
 	stream->has_probe = true;
-	needs_wake = needs_wake_locked(stream);
 	pthread_mutex_unlock(&stream->lock);
-	if (needs_wake)
-		wake(stream);
+	if (!had_probe)
+		(void)timerfd_settime(stream->probe_timer, 0, &soon, NULL);
 }
 
 void stream_cork(struct stream *stream)
@@ -666,8 +678,8 @@ static bool take_incoming(struct stream *stream)
 	fences = stream->incoming_fences;
 	stream->incoming_fences = NULL;
 	take_server_locked(stream, &moved);
-	stream->probes |= stream->has_probe;
-	stream->has_probe = false;
+	if (stream->noted_zxid > stream->last_zxid)
+		stream->last_zxid = stream->noted_zxid;
 	pthread_mutex_unlock(&stream->lock);
 
 	DL_CONCAT(stream->queue, incoming);
@@ -762,11 +774,23 @@ static bool is_dead(const struct stream *stream, int64_t now)
 	return stream->state != STATE_IDLE && now > stream->heard_at + timeout * 2 / 3 + 1;
 }
 
+static void take_probe(struct stream *stream)
+{
+	uint64_t count;
+
+	(void)!read(stream->probe_timer, &count, sizeof(count));
+	pthread_mutex_lock(&stream->lock);
+	stream->has_probe = false;
+	pthread_mutex_unlock(&stream->lock);
+	stream->probes = true;
+}
+
 static void sleep_until_news(struct stream *stream, int64_t now)
 {
-	struct pollfd fds[2] = {
+	struct pollfd fds[] = {
 		{ .fd = stream->wake_fd, .events = POLLIN },
 		{ .fd = stream->link.fd, .events = POLLIN },
+		{ .fd = stream->probe_timer, .events = POLLIN },
 	};
 	bool has_news;
 	uint64_t count;
@@ -775,14 +799,15 @@ static void sleep_until_news(struct stream *stream, int64_t now)
 	if (link_wants_write(&stream->link))
 		fds[1].events |= POLLOUT;
 	pthread_mutex_lock(&stream->lock);
-	has_news = stream->has_probe || stream->incoming || stream->incoming_fences || stream->next_server_size ||
-		stream->is_stopping;
+	has_news = stream->incoming || stream->incoming_fences || stream->next_server_size || stream->is_stopping;
 	stream->is_asleep = !has_news;
 	pthread_mutex_unlock(&stream->lock);
 
-	(void)poll(fds, 2, has_news ? 0 : sleep_time(stream, now));
+	(void)poll(fds, sizeof(fds) / sizeof(fds[0]), has_news ? 0 : sleep_time(stream, now));
 	if (fds[0].revents)
 		(void)!read(stream->wake_fd, &count, sizeof(count));
+	if (fds[2].revents)
+		take_probe(stream);
 	if (stream->link.fd >= 0 && (fds[1].revents & (POLLIN | POLLERR | POLLHUP)))
 		err = link_flush(&stream->link); /* tells why a connection could not be made */
 	if (!err && stream->link.fd >= 0 && (fds[1].revents & (POLLIN | POLLERR | POLLHUP)))
@@ -837,14 +862,17 @@ struct stream *stream_new(const struct stream_config *config)
 	stream->silent_since = INT64_MAX;
 	stream->retry_delay = RETRY_FIRST;
 	stream->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	stream->probe_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	pthread_mutex_init(&stream->lock, NULL);
-	if (stream->chroot && stream->wake_fd >= 0) {
+	if (stream->chroot && stream->wake_fd >= 0 && stream->probe_timer >= 0) {
 		err = pthread_create(&stream->thread, NULL, stream_main, stream);
 		if (!err)
 			return stream;
 	}
 	if (stream->wake_fd >= 0)
 		(void)close(stream->wake_fd);
+	if (stream->probe_timer >= 0)
+		(void)close(stream->probe_timer);
 	free(stream->chroot);
 	free(stream);
 	errno = err;
@@ -879,6 +907,7 @@ void stream_free(struct stream *stream)
 	fences_expire(&stream->fences, INT64_MAX, -ECANCELED);
 	buf_release(&stream->scratch);
 	(void)close(stream->wake_fd);
+	(void)close(stream->probe_timer);
 	pthread_mutex_destroy(&stream->lock);
 	free(stream->chroot);
 	free(stream);

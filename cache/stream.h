@@ -82,13 +82,17 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 void stream_cork(struct stream *stream);
 void stream_uncork(struct stream *stream);
 
-/* A change has just been sent: asks the server, ahead of its answer, how far it is. Where both go through one queue there (a
- * server alone) the reply comes right behind the change, and the change's fence need not ask. Any thread. */
+/* A change has just been submitted: asks the server, ahead of its answer, how far it is. Where both go through one queue there
+ * (a server alone) the reply comes right behind the change, and the change's fence need not ask. The question waits a moment,
+ * for the session's thread to send the change first: asked before it, it would be answered in vain. Any thread. */
 void stream_probe(struct stream *stream);
 
 /* Calls done once the stream has passed the change with this zxid, or, for 0, everything that was acknowledged to anyone
  * before the call. Also noted as seen: no server that is behind it will be read from. Ends with -ETIMEDOUT after the
  * timeout. 0: done is called once, on the stream's thread or before the call returns; -ENOMEM, -ECANCELED: it is not. Any thread. */
 int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg);
+
+/* The stream is known to have passed the change with this zxid: noted as seen, as stream_fence does. Any thread. */
+void stream_note(struct stream *stream, int64_t zxid);
 
 #endif

@@ -43,6 +43,7 @@ struct node {
 	const char **sorted;   /* the names in children; NULL: not needed yet */
 	uint64_t serial;       /* no other node has it, ever */
 	uint32_t events;       /* that the node was told of, or its children's births and deaths */
+	uint32_t sets;	       /* those of them that told of its data */
 	uint32_t misses;       /* names asked for and not found in it */
 	bool is_partial;       /* a child was born or died since children was read */
 	struct fetch *fetches; /* TREE_QUERIES of them, or NULL: none under way */
@@ -495,6 +496,7 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 	if (node)
 		node->events++;
 	if (node && type == WIRE_DATA_CHANGED) {
+		node->sets++;
 		node->parts &= (uint8_t) ~(PART_STAT | PART_SECRET);
 		drop_data(tree, node);
 	} else if (node) {
@@ -551,9 +553,30 @@ struct tree_mark tree_mark(struct tree *tree, const char *path)
 	if (tree->is_watching && !node)
 		node = add_locked(tree, path, size);
 	if (node)
-		mark = (struct tree_mark){ .serial = node->serial, .epoch = tree->epoch, .events = node->events };
+		mark = (struct tree_mark){ .serial = node->serial,
+			.epoch = tree->epoch,
+			.events = node->events,
+			.sets = node->sets };
+	if (node && is_valid_locked(tree, node, PART_STAT, 0)) {
+		mark.czxid = node->stat.czxid;
+		mark.version = node->stat.version;
+	}
 	pthread_mutex_unlock(&tree->lock);
 	return mark;
+}
+
+bool tree_has_passed(struct tree *tree, const char *path, const struct tree_mark *mark, const struct node_stat *stat)
+{
+	const struct node *node;
+	bool has_passed;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path, strlen(path));
+	has_passed = mark->czxid && stat->czxid == mark->czxid && stat->version > mark->version && node &&
+		tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial &&
+		node->sets - mark->sets >= (uint32_t)(stat->version - mark->version);
+	pthread_mutex_unlock(&tree->lock);
+	return has_passed;
 }
 
 void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark, uint32_t events,

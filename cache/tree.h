@@ -83,10 +83,17 @@ void tree_broken(struct tree *tree);
 struct tree_mark {
 	uint64_t serial; /* of its node; 0: nothing can be told */
 	uint32_t epoch;
-	uint32_t events;
+	uint32_t events, sets;
+	int64_t czxid; /* 0: its Stat is not known */
+	int32_t version;
 };
 
 struct tree_mark tree_mark(struct tree *tree, const char *path);
+
+/* Whether the stream has passed the setData that left the znode with this Stat. The mark, taken before it was sent, tells how
+ * many have made this version of that one, each makes one event, and events come in order: the last of so many is ours.
+ * (DataTree.setData; for births there is no such count, another may have been born and died in between.) */
+bool tree_has_passed(struct tree *tree, const char *path, const struct tree_mark *mark, const struct node_stat *stat);
 
 /* A change of ours to path, with this zxid (0: not known), has been passed by the stream: drops what is older of the znode, and
  * where the change made or removed it (is_birth_or_death), of its parent's listing; unless there were events since the mark,

@@ -554,6 +554,45 @@ START_TEST(own_change_drops_what_is_older)
 }
 END_TEST
 
+START_TEST(own_set_has_been_passed_with_the_last_of_its_events)
+{
+	struct node_stat stat = some_stat;
+	struct node_stat after = some_stat;
+	struct tree_mark mark;
+
+	stat.version = 7;
+	learn_data("/a", &stat, 3);
+	mark = tree_mark(tree, "/a");
+	after.version = 9; /* another was in between */
+	ck_assert(!tree_has_passed(tree, "/a", &mark, &after));
+	tree_event(tree, WIRE_CREATED, "/a/b", 0);
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	ck_assert(!tree_has_passed(tree, "/a", &mark, &after));
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	ck_assert(tree_has_passed(tree, "/a", &mark, &after));
+	after.czxid++;
+	ck_assert(!tree_has_passed(tree, "/a", &mark, &after));
+}
+END_TEST
+
+START_TEST(own_set_is_not_known_to_be_passed)
+{
+	struct node_stat stat = some_stat;
+	struct node_stat after = some_stat;
+	struct tree_mark unknown, before_the_break;
+
+	after.version = 1;
+	unknown = tree_mark(tree, "/a");
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	ck_assert(!tree_has_passed(tree, "/a", &unknown, &after));
+	learn_data("/a", &stat, 3);
+	before_the_break = tree_mark(tree, "/a");
+	reconnect();
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	ck_assert(!tree_has_passed(tree, "/a", &before_the_break, &after));
+}
+END_TEST
+
 START_TEST(own_birth_drops_absence)
 {
 	learn_absent("/a");
@@ -1267,6 +1306,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, without_a_watch_everything_is_trusted_for_the_ttl);
 	tcase_add_test(tcase, ttl_of_contents_begins_anew_when_verified);
 	tcase_add_test(tcase, own_change_drops_what_is_older);
+	tcase_add_test(tcase, own_set_has_been_passed_with_the_last_of_its_events);
+	tcase_add_test(tcase, own_set_is_not_known_to_be_passed);
 	tcase_add_test(tcase, own_birth_drops_absence);
 	tcase_add_test(tcase, own_birth_drops_an_older_listing_of_the_parent);
 	tcase_add_test(tcase, forgets_what_was_not_used_for_longest);
