@@ -608,6 +608,41 @@ void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_
 	file_save(file_of(info), true, fsync_saved, pending);
 }
 
+/* Waits for no notification: the kernel holds the directory's lock (fuse_dir_fsync), and one of its entries may be next. */
+static void fsyncdir_synced(int error, const struct node_stat *stat, void *arg)
+{
+	(void)stat;
+	pending_fail(arg, error);
+}
+
+static void fsyncdir_saved(int error, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (!error)
+		error = cache_sync(pending->mount->cache, fsyncdir_synced, pending);
+	if (error)
+		pending_fail(pending, error);
+}
+
+/* Replies: error. What is unsaved in the directory and below it is saved; of the mount's root, everything. (FUSE_SYNCFS comes to
+ * no ordinary mount: fuse_sync_fs asks fc->sync_fs, which only virtiofs sets.) */
+void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	(void)datasync;
+	(void)info;
+	if (!pending)
+		return;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (err)
+		pending_fail(pending, err);
+	else
+		files_save_below(pending->mount->files, pending->inode.path, fsyncdir_saved, pending);
+}
+
 static void release_saved(int error, void *arg)
 {
 	struct file *file = arg;

@@ -797,7 +797,7 @@ static bool is_older(const struct file *file, const struct file *than)
 static bool is_chosen(const struct file *file, const struct choice *choice)
 {
 	const char *path = atomic_load(&file->path);
-	size_t size = choice->path ? strlen(choice->path) : 0;
+	size_t size = choice->path && !inode_path_is_root(choice->path) ? strlen(choice->path) : 0;
 
 	if (choice->is_unsaved && !file->is_unsaved)
 		return false;

@@ -34,6 +34,7 @@ const struct fuse_lowlevel_ops ops = {
 	.write = op_write,
 	.flush = op_flush,
 	.fsync = op_fsync,
+	.fsyncdir = op_fsyncdir,
 	.release = op_release,
 
 	/* rename.c */

@@ -51,6 +51,7 @@ void op_write(fuse_req_t req, fuse_ino_t number, const char *data, size_t size, 
 	struct fuse_file_info *info);
 void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info);
+void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info);
 void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 
 /* Makes the contents of the open file (info, or NULL: of the inode at once) size long, then answers with its attributes. */
