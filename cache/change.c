@@ -32,15 +32,30 @@ struct change {
 	struct cache *cache;
 	char *path;
 	bool is_birth_or_death;
-	struct tree_mark mark; /* of the znode before */
-	uint32_t events;       /* that the change makes of it; 0: not to be remembered */
-	struct bytes *data;    /* what it leaves */
+	struct stream_mark passed; /* taken before the next */
+	struct tree_mark mark;	   /* of the znode before */
+	uint32_t events;	   /* that the change makes of it; 0: not to be remembered */
+	struct bytes *data;	   /* what it leaves */
 	struct write_result result;
 	int64_t deadline; /* ms: an unknown outcome stays unknown */
 	bool is_settled;  /* nothing of it is on its way any more, and the stream has passed it */
 	cache_done_cb *done;
 	void *arg;
 };
+
+/* Whether its events tell that the stream has passed it. They do where they can be told from others': a setData by its version,
+ * and anything that is the very next transaction after what the stream had passed before, for then nobody's was between (zxids
+ * of one leader have no gaps: ZooKeeperServer.getNextZxid). */
+static bool has_been_told(const struct change *change)
+{
+	struct tree *tree = change->cache->tree;
+	const struct write_result *result = &change->result;
+	bool is_next = change->passed.passed && result->zxid == change->passed.passed + 1;
+
+	if (is_next && change->events && tree_events_since(tree, change->path, &change->mark) >= change->events)
+		return true;
+	return tree_has_passed(tree, change->path, &change->mark, &result->stat);
+}
 
 static void change_put(struct change *change)
 {
@@ -95,6 +110,12 @@ static void change_fenced(int error, void *arg)
 	change_put(change);
 }
 
+static void change_told(struct change *change)
+{
+	stream_note(change->cache->stream, change->result.zxid, &change->passed);
+	change_fenced(0, change);
+}
+
 /* The change is among those that wait for an event, unless the stream has passed it: then it is over. */
 static void await_event(struct change *change)
 {
@@ -107,9 +128,9 @@ static void await_event(struct change *change)
 	if (!is_over)
 		DL_APPEND(cache->changes, change);
 	pthread_mutex_unlock(&cache->changes_lock);
-	if (!is_over && tree_has_passed(cache->tree, change->path, &change->mark, &change->result.stat)) {
+	if (!is_over && has_been_told(change)) {
 		atomic_fetch_add(&change->refs, 1);
-		change_fenced(0, change);
+		change_told(change);
 	}
 }
 
@@ -184,16 +205,17 @@ static void change_done(const struct write_result *result, void *arg)
 			change_fenced(-ENOMEM, change);
 		return;
 	}
-	if (!result->error && tree_has_passed(change->cache->tree, change->path, &change->mark, &result->stat)) {
-		stream_note(change->cache->stream, result->zxid);
-		change_fenced(0, change);
+	if (!result->error)
+		atomic_store(&change->cache->is_quiet, result->zxid == change->passed.passed + 1);
+	if (!result->error && has_been_told(change)) {
+		change_told(change);
 		return;
 	}
 	atomic_fetch_add(&change->refs, 1); /* the fence's */
 	if (!tells_state(result) || stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0) {
 		change_tell(change);
 		change_put(change);
-	} else if (!result->error && change->mark.czxid) {
+	} else if (!result->error && (change->mark.czxid || change->events)) {
 		await_event(change);
 	}
 	change_put(change);
@@ -204,6 +226,7 @@ static void note_what_is_left(struct change *change, const struct write_step *st
 {
 	const struct write_step *last = &steps[count - 1];
 
+	change->passed = stream_mark(change->cache->stream);
 	change->mark = tree_mark(change->cache->tree, change->path);
 	if (count > 1 || last->verb != WRITE_SET)
 		change->mark.czxid = 0; /* its event alone does not tell */
@@ -233,7 +256,7 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		.is_birth_or_death = steps[0].verb != WRITE_SET };
 	if (change->path) {
 		note_what_is_left(change, steps, count);
-		event_will_tell = change->mark.czxid != 0;
+		event_will_tell = change->mark.czxid || (change->events && atomic_load(&cache->is_quiet));
 		err = writer_submit(cache->writer, steps, count, change_done, change);
 	}
 	if (err) {

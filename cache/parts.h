@@ -22,6 +22,8 @@ struct cache {
 	void *changed_arg;
 	_Atomic(bool) is_watching;
 	_Atomic(uint64_t) moment;
+	_Atomic(bool)
+		is_quiet; /* our last change came right behind what the stream had passed: nobody else changes much */
 
 	pthread_mutex_t changes_lock; /* a leaf, over the next */
 	struct change *changes;	      /* those whose event would tell that the stream has passed them (change.c) */

@@ -56,7 +56,7 @@ struct request {
 struct stream {
 	pthread_t thread;
 	int wake_fd, probe_timer;
-	_Atomic(int64_t) passed; /* the newest zxid that a reply on this connection had; 0: none */
+	_Atomic(int64_t) passed; /* the newest zxid known to be passed on this connection; 0: none. Set under lock */
 	char *chroot;
 	size_t chroot_size;
 	const struct credentials *credentials;
@@ -70,8 +70,9 @@ struct stream {
 	socklen_t next_server_size; /* 0: no news */
 	int corked;
 	int64_t noted_zxid;
-	bool has_probe; /* probe_timer runs: a ping is to be sent then */
-	bool is_asleep; /* about to poll or in it */
+	uint64_t connection; /* counts them */
+	bool has_probe;	     /* probe_timer runs: a ping is to be sent then */
+	bool is_asleep;	     /* about to poll or in it */
 	bool is_stopping;
 
 	/* The thread's own, from here. */
@@ -185,11 +186,29 @@ int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
 	return is_stopping ? -ECANCELED : 0;
 }
 
-void stream_note(struct stream *stream, int64_t zxid)
+struct stream_mark stream_mark(struct stream *stream)
+{
+	struct stream_mark mark;
+
+	pthread_mutex_lock(&stream->lock);
+	mark = (struct stream_mark){ .passed = stream->passed, .connection = stream->connection };
+	pthread_mutex_unlock(&stream->lock);
+	return mark;
+}
+
+static void pass_locked(struct stream *stream, int64_t zxid)
+{
+	if (zxid > stream->passed)
+		atomic_store(&stream->passed, zxid);
+}
+
+void stream_note(struct stream *stream, int64_t zxid, const struct stream_mark *mark)
 {
 	pthread_mutex_lock(&stream->lock);
 	if (zxid > stream->noted_zxid)
 		stream->noted_zxid = zxid;
+	if (stream->connection == mark->connection)
+		pass_locked(stream, zxid);
 	pthread_mutex_unlock(&stream->lock);
 }
 
@@ -291,7 +310,10 @@ static void disconnect(struct stream *stream, int error)
 	link_close(&stream->link);
 	requeue_sent(stream);
 	fences_broken(&stream->fences);
+	pthread_mutex_lock(&stream->lock);
+	stream->connection++;
 	atomic_store(&stream->passed, 0);
+	pthread_mutex_unlock(&stream->lock);
 	stream->state = STATE_IDLE;
 	stream->is_announced = false;
 	note_silence(stream, was_announced && error != -ETIMEDOUT ? clock_now() : stream->heard_at);
@@ -498,8 +520,9 @@ static int handle_event(struct stream *stream, struct wire_in *in)
 /* All up to this zxid has been handed on. */
 static void reply_passed(struct stream *stream, int64_t zxid, enum fence_probe probe)
 {
-	if (zxid > atomic_load(&stream->passed))
-		atomic_store(&stream->passed, zxid);
+	pthread_mutex_lock(&stream->lock);
+	pass_locked(stream, zxid);
+	pthread_mutex_unlock(&stream->lock);
 	fences_reply(&stream->fences, zxid, probe);
 }
 

@@ -92,7 +92,17 @@ void stream_probe(struct stream *stream);
  * timeout. 0: done is called once, on the stream's thread or before the call returns; -ENOMEM, -ECANCELED: it is not. Any thread. */
 int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg);
 
-/* The stream is known to have passed the change with this zxid: noted as seen, as stream_fence does. Any thread. */
-void stream_note(struct stream *stream, int64_t zxid);
+/* How far the stream was. */
+struct stream_mark {
+	int64_t passed;	     /* the zxid up to which it had told everything; 0: not known */
+	uint64_t connection; /* for which that holds */
+};
+
+/* Any thread. */
+struct stream_mark stream_mark(struct stream *stream);
+
+/* It is known from elsewhere that the stream has passed the change with this zxid, on the mark's connection: noted as seen, as
+ * stream_fence does, and as passed. Any thread. */
+void stream_note(struct stream *stream, int64_t zxid, const struct stream_mark *mark);
 
 #endif

@@ -203,6 +203,12 @@ static void evict_locked(struct tree *tree, const struct node *keep)
 /* --- Validity --- */
 
 /* Whether the parts may be served now. */
+/* Whether it ever had one, perhaps an older. "/" was not made by a transaction. */
+static bool has_stat(const struct node *node)
+{
+	return node->stat.czxid || node->stat.pzxid;
+}
+
 static bool is_valid_locked(const struct tree *tree, const struct node *node, unsigned parts, int64_t now)
 {
 	if (node->epoch != tree->epoch || (node->parts & parts) != parts)
@@ -565,6 +571,19 @@ struct tree_mark tree_mark(struct tree *tree, const char *path)
 	return mark;
 }
 
+uint32_t tree_events_since(struct tree *tree, const char *path, const struct tree_mark *mark)
+{
+	const struct node *node;
+	uint32_t events = 0;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path, strlen(path));
+	if (node && mark->serial && tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial)
+		events = node->events - mark->events;
+	pthread_mutex_unlock(&tree->lock);
+	return events;
+}
+
 bool tree_has_passed(struct tree *tree, const char *path, const struct tree_mark *mark, const struct node_stat *stat)
 {
 	const struct node *node;
@@ -606,7 +625,7 @@ bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum str
 	*parent = NULL;
 	pthread_mutex_lock(&tree->lock);
 	node = tree->is_watching ? parent_locked(tree, path) : NULL;
-	if (node && ++node->misses >= MISSES_MIN && is_valid_locked(tree, node, PART_STAT, now) &&
+	if (node && ++node->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
 		!is_valid_locked(tree, node, PART_NAMES, now) && node->stat.num_children < NAMES_MAX &&
 		!(node->fetches && node->fetches[TREE_CHILDREN].is_under_way)) {
 		if (!node->fetches)

@@ -90,6 +90,9 @@ struct tree_mark {
 
 struct tree_mark tree_mark(struct tree *tree, const char *path);
 
+/* How many events the znode was told of since the mark; 0 also where that is not known. */
+uint32_t tree_events_since(struct tree *tree, const char *path, const struct tree_mark *mark);
+
 /* Whether the stream has passed the setData that left the znode with this Stat. The mark, taken before it was sent, tells how
  * many have made this version of that one, each makes one event, and events come in order: the last of so many is ours.
  * (DataTree.setData; for births there is no such count, another may have been born and died in between.) */

@@ -575,6 +575,38 @@ START_TEST(own_set_has_been_passed_with_the_last_of_its_events)
 }
 END_TEST
 
+START_TEST(events_are_counted_from_the_mark)
+{
+	struct tree_mark mark;
+
+	tree_event(tree, WIRE_CREATED, "/a", 0);
+	mark = tree_mark(tree, "/a");
+	ck_assert_uint_eq(tree_events_since(tree, "/a", &mark), 0);
+	tree_event(tree, WIRE_DELETED, "/a", 0);
+	tree_event(tree, WIRE_CREATED, "/a", 0);
+	tree_event(tree, WIRE_DATA_CHANGED, "/b", 0);
+	ck_assert_uint_eq(tree_events_since(tree, "/a", &mark), 2);
+	ck_assert_uint_eq(tree_events_since(tree, "/a", &no_mark), 0);
+	reconnect();
+	ck_assert_uint_eq(tree_events_since(tree, "/a", &mark), 0);
+}
+END_TEST
+
+START_TEST(names_of_a_new_directory_are_wanted)
+{
+	enum stream_read read;
+	char *parent = NULL;
+
+	learn_data("/new", &some_stat, 0);
+	tree_event(tree, WIRE_CREATED, "/new/a", 0); /* the first child: its Stat is not known any more */
+	ck_assert(!tree_wants_names(tree, "/new/b", now, &read, &parent));
+	ck_assert(tree_wants_names(tree, "/new/c", now, &read, &parent));
+	ck_assert_str_eq(parent, "/new");
+	free(parent);
+	ck_assert(!tree_wants_names(tree, "/new/d", now, &read, &parent)); /* they are on their way */
+}
+END_TEST
+
 START_TEST(own_set_is_not_known_to_be_passed)
 {
 	struct node_stat stat = some_stat;
@@ -1308,6 +1340,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, own_change_drops_what_is_older);
 	tcase_add_test(tcase, own_set_has_been_passed_with_the_last_of_its_events);
 	tcase_add_test(tcase, own_set_is_not_known_to_be_passed);
+	tcase_add_test(tcase, events_are_counted_from_the_mark);
+	tcase_add_test(tcase, names_of_a_new_directory_are_wanted);
 	tcase_add_test(tcase, own_birth_drops_absence);
 	tcase_add_test(tcase, own_birth_drops_an_older_listing_of_the_parent);
 	tcase_add_test(tcase, forgets_what_was_not_used_for_longest);
