@@ -448,24 +448,43 @@ static void on_broken(void *arg)
 
 	atomic_store(&cache->is_watching, false);
 	tree_broken(cache->tree);
+	own_break(cache->own);
 	atomic_fetch_add(&cache->moment, 1);
 	cache->changed(CACHE_UNSURE, "/", cache->changed_arg);
 }
 
+static const enum cache_change changes[] = {
+	[WIRE_CREATED] = CACHE_CREATED,
+	[WIRE_DELETED] = CACHE_DELETED,
+	[WIRE_DATA_CHANGED] = CACHE_CHANGED,
+};
+
+static void on_foreign(enum wire_event_type type, const char *path, void *arg)
+{
+	struct cache *cache = arg;
+
+	if (type == WIRE_DATA_CHANGED)
+		cache->changed(CACHE_CHANGED, path, cache->changed_arg);
+	if (cache->foreign)
+		cache->foreign(changes[type], path, cache->changed_arg);
+}
+
 static void on_event(enum wire_event_type type, const char *path, void *arg)
 {
-	static const enum cache_change changes[] = {
-		[WIRE_CREATED] = CACHE_CREATED,
-		[WIRE_DELETED] = CACHE_DELETED,
-		[WIRE_DATA_CHANGED] = CACHE_CHANGED,
-	};
 	struct cache *cache = arg;
+	enum cache_change change = changes[type];
 	struct timespec now;
+	enum own_event whose;
 
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	tree_event(cache->tree, type, path, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	atomic_fetch_add(&cache->moment, 1);
-	cache->changed(changes[type], path, cache->changed_arg);
+	whose = own_event(cache->own, type, path);
+	if (change == CACHE_CHANGED && whose == OWN_PERHAPS)
+		change = CACHE_CHANGED_PLAIN;
+	cache->changed(change, path, cache->changed_arg);
+	if (whose == OWN_FOREIGN && cache->foreign)
+		cache->foreign(change, path, cache->changed_arg);
 	changes_told(cache, path);
 }
 
@@ -532,7 +551,8 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 	cache->tree = tree_new(config->size, config->ttl);
 	cache->writer = writer_new(&writer);
 	cache->session = session_new(&session);
-	if (!cache->hosts || !cache->chroot || !cache->tree || !cache->writer || !cache->session)
+	cache->own = own_new(CACHE_CHILD_DATA, on_foreign, cache);
+	if (!cache->hosts || !cache->chroot || !cache->tree || !cache->writer || !cache->session || !cache->own)
 		return false;
 	writer_attach(cache->writer, cache->session);
 	cache->stream = stream_new(&stream);
@@ -550,6 +570,7 @@ struct cache *cache_new(const struct cache_config *config)
 	clock_init_condition(&cache->news);
 	cache->timeout = config->timeout;
 	cache->changed = config->changed;
+	cache->foreign = config->foreign;
 	cache->changed_arg = config->changed_arg;
 	if (make_parts(cache, config))
 		return cache;
@@ -663,6 +684,7 @@ void cache_free(struct cache *cache)
 	session_free(cache->session);
 	writer_free(cache->writer);
 	tree_free(cache->tree);
+	own_free(cache->own);
 	pthread_cond_destroy(&cache->news);
 	pthread_mutex_destroy(&cache->changes_lock);
 	pthread_mutex_destroy(&cache->lock);

@@ -26,6 +26,7 @@ struct cache;
 enum cache_change {
 	CACHE_CREATED,
 	CACHE_CHANGED, /* its data */
+	CACHE_CHANGED_PLAIN, /* the same, perhaps by us, and then its data is not CACHE_CHILD_DATA long; else CACHE_CHANGED follows */
 	CACHE_DELETED,
 	CACHE_UNSURE, /* anything may have happened anywhere (path is "/"): the stream was broken */
 };
@@ -43,6 +44,9 @@ struct cache_config {
 	int ttl;			       /* ms, where the server takes no watch */
 	size_t size;			       /* bytes of memory for what is cached */
 	cache_changed_cb *changed;
+	/* The same for what others did alone: CREATED, CHANGED, DELETED, each znode's in order, after changed was called for it, on
+	 * any of the cache's threads. May be NULL. */
+	cache_changed_cb *foreign;
 	void *changed_arg;
 };
 

@@ -36,6 +36,7 @@ struct change {
 	struct tree_mark mark;	   /* of the znode before */
 	uint32_t events;	   /* that the change makes of it; 0: not to be remembered */
 	struct bytes *data;	   /* what it leaves */
+	struct own_change *own;	   /* until it is over */
 	struct write_result result;
 	int64_t deadline; /* ms: an unknown outcome stays unknown */
 	bool is_settled;  /* nothing of it is on its way any more, and the stream has passed it */
@@ -87,6 +88,8 @@ static void change_tell(struct change *change)
 	const struct write_result *result = &change->result;
 	int error = result->error;
 
+	own_end(change->cache->own, change->own, !error ? OWN_MADE : result->is_unknown ? OWN_UNKNOWN : OWN_NOT_MADE);
+	change->own = NULL;
 	if (error && result->is_unknown)
 		error = change->is_settled ? UNKNOWN : -EIO;
 	change->done(error, result->error ? NULL : &result->stat, change->arg);
@@ -257,9 +260,11 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 	if (change->path) {
 		note_what_is_left(change, steps, count);
 		event_will_tell = change->mark.czxid || (change->events && atomic_load(&cache->is_quiet));
+		change->own = own_begin(cache->own, steps, (size_t)count);
 		err = writer_submit(cache->writer, steps, count, change_done, change);
 	}
 	if (err) {
+		own_end(cache->own, change->own, OWN_NOT_MADE);
 		bytes_put(change->data);
 		free(change->path);
 		free(change);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "cache/cache.h"
+#include "cache/own.h"
 #include "cache/session.h"
 #include "cache/stream.h"
 #include "cache/tree.h"
@@ -16,9 +17,11 @@ struct cache {
 	struct stream *stream;
 	struct session *session;
 	struct writer *writer;
+	struct own *own;
 	char *hosts, *chroot;
 	int timeout;
 	cache_changed_cb *changed;
+	cache_changed_cb *foreign;
 	void *changed_arg;
 	_Atomic(bool) is_watching;
 	_Atomic(uint64_t) moment;

@@ -14,6 +14,7 @@ struct place {
 
 struct transaction {
 	struct cache *cache;
+	struct own_change *own;
 	struct write_result result;
 	cache_transacted_cb *done;
 	void *arg;
@@ -30,7 +31,14 @@ static void transaction_free(struct transaction *transaction)
 
 static void transaction_end(struct transaction *transaction)
 {
-	transaction->done(transaction->result.error, transaction->result.is_unknown, transaction->arg);
+	const struct write_result *result = &transaction->result;
+
+	own_end(transaction->cache->own, transaction->own,
+		!result->error ? OWN_MADE
+			: result->is_unknown
+			? OWN_UNKNOWN
+			: OWN_NOT_MADE);
+	transaction->done(result->error, result->is_unknown, transaction->arg);
 	transaction_free(transaction);
 }
 
@@ -78,10 +86,14 @@ int cache_transact(struct cache *cache, const struct write_step *steps, size_t c
 		else
 			err = -ENOMEM;
 	}
-	if (!err)
+	if (!err) {
+		transaction->own = own_begin(cache->own, steps, count);
 		err = writer_submit(cache->writer, steps, (int)count, transaction_done, transaction);
-	if (err)
+	}
+	if (err) {
+		own_end(cache->own, transaction->own, OWN_NOT_MADE);
 		transaction_free(transaction);
+	}
 	return err;
 }
 

@@ -221,13 +221,31 @@ static void tell_of_parent(struct notify *notify, const char *path)
 		tell_of(notify, path);
 }
 
+/* Data that cannot make a link of a file, nor, where there was none, a file of a link, leaves the name as it is. */
+static bool tell_of_plain(struct notify *notify, const char *path)
+{
+	struct inode_at *list;
+	ssize_t count = inodes_at(notify->inodes, path, &list);
+	bool is_plain = count >= 0;
+
+	for (ssize_t i = 0; i < count; i++)
+		is_plain &= list[i].kind == KIND_FILE && list[i].type == INODE_NODE;
+	for (ssize_t i = 0; is_plain && i < count; i++)
+		expire_inode(notify, list[i].number);
+	if (count > 0)
+		free(list);
+	return is_plain;
+}
+
 static void tell(struct notify *notify, const struct item *item)
 {
 	char *parent;
 
+	if (item->change == CACHE_CHANGED_PLAIN && tell_of_plain(notify, item->path))
+		return;
 	tell_of(notify,
 		item->path); /* the name too: data may make a link of a file, and readlink(2) does not ask then */
-	if (item->change == CACHE_CHANGED)
+	if (item->change == CACHE_CHANGED || item->change == CACHE_CHANGED_PLAIN)
 		return;
 	parent = parent_path(item->path);
 	if (parent)

@@ -1,0 +1,260 @@
+#include "cache/own.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) ((element)->is_hashed = false)
+#include <uthash.h>
+#include <utlist.h>
+
+/* An event that waits. */
+struct held {
+	struct held *prev, *next;
+	enum wire_event_type type;
+};
+
+enum { TYPES = WIRE_DATA_CHANGED + 1 };
+
+/* A znode that changes of ours are under way for, or whose events are being handed on. */
+struct place {
+	UT_hash_handle hh;
+	unsigned under_way;
+	unsigned marked; /* those of them that give it data of the marked size */
+	bool is_handing_on;
+	unsigned made[TYPES]; /* events that are our own, among those held */
+	struct held *held;    /* oldest first */
+	bool is_hashed;
+	char path[];
+};
+
+/* What one step makes of its znode. */
+struct made {
+	struct place *place;
+	enum wire_event_type type;
+	bool is_marked;
+};
+
+struct own_change {
+	size_t count;
+	struct made steps[];
+};
+
+struct own {
+	own_foreign_cb *foreign;
+	void *arg;
+	size_t marked_size;
+	pthread_mutex_t lock; /* a leaf, over the next */
+	struct place *places;
+};
+
+struct own *own_new(size_t marked_size, own_foreign_cb *foreign, void *arg)
+{
+	struct own *own = calloc(1, sizeof(*own));
+
+	if (!own)
+		return NULL;
+	own->foreign = foreign;
+	own->arg = arg;
+	own->marked_size = marked_size;
+	pthread_mutex_init(&own->lock, NULL);
+	return own;
+}
+
+static void drop_held(struct place *place)
+{
+	struct held *held, *next;
+
+	DL_FOREACH_SAFE (place->held, held, next) {
+		DL_DELETE(place->held, held);
+		free(held);
+	}
+}
+
+void own_free(struct own *own)
+{
+	struct place *place, *next;
+
+	if (!own)
+		return;
+	HASH_ITER (hh, own->places, place, next) {
+		HASH_DEL(own->places, place);
+		drop_held(place);
+		free(place);
+	}
+	pthread_mutex_destroy(&own->lock);
+	free(own);
+}
+
+/* --- Changes --- */
+
+static struct place *find_locked(struct own *own, const char *path)
+{
+	struct place *place;
+
+	HASH_FIND(hh, own->places, path, strlen(path), place);
+	return place;
+}
+
+/* One more change is under way there. NULL: no memory. */
+static struct place *place_locked(struct own *own, const char *path)
+{
+	struct place *place = find_locked(own, path);
+	size_t size = strlen(path);
+
+	if (!place) {
+		place = calloc(1, sizeof(*place) + size + 1);
+		if (!place)
+			return NULL;
+		memcpy(place->path, path, size);
+		place->is_hashed = true;
+		HASH_ADD_KEYPTR(hh, own->places, place->path, size, place);
+		if (!place->is_hashed) {
+			free(place);
+			return NULL;
+		}
+	}
+	place->under_way++;
+	return place;
+}
+
+static void put_locked(struct own *own, struct place *place)
+{
+	if (place->under_way || place->is_handing_on || place->held)
+		return;
+	HASH_DEL(own->places, place);
+	free(place);
+}
+
+struct own_change *own_begin(struct own *own, const struct write_step *steps, size_t count)
+{
+	static const enum wire_event_type types[] = {
+		[WRITE_CREATE] = WIRE_CREATED,
+		[WRITE_SET] = WIRE_DATA_CHANGED,
+		[WRITE_DELETE] = WIRE_DELETED,
+	};
+	struct own_change *change = malloc(sizeof(*change) + count * sizeof(change->steps[0]));
+
+	if (!change)
+		return NULL;
+	change->count = 0;
+	pthread_mutex_lock(&own->lock);
+	for (size_t i = 0; i < count; i++) {
+		struct place *place = steps[i].verb != WRITE_CHECK ? place_locked(own, steps[i].path) : NULL;
+		bool is_marked = steps[i].data && steps[i].data->size == own->marked_size;
+
+		if (place) {
+			place->marked += is_marked ? 1 : 0;
+			change->steps[change->count++] =
+				(struct made){ .place = place, .type = types[steps[i].verb], .is_marked = is_marked };
+		}
+	}
+	pthread_mutex_unlock(&own->lock);
+	return change;
+}
+
+static bool has_held(const struct place *place, enum wire_event_type type, unsigned more_than)
+{
+	const struct held *held;
+	unsigned count = 0;
+
+	DL_FOREACH (place->held, held)
+		count += held->type == type ? 1 : 0;
+	return count > more_than;
+}
+
+/* Takes our own out, the newest first: of several of one type each could be ours, and what is left makes sense either way. */
+static void take_out_made(struct place *place)
+{
+	struct held *held = place->held ? place->held->prev : NULL; /* the last */
+
+	while (held) {
+		struct held *before = held == place->held ? NULL : held->prev;
+
+		if (place->made[held->type]) {
+			place->made[held->type]--;
+			DL_DELETE(place->held, held);
+			free(held);
+		}
+		held = before;
+	}
+	memset(place->made, 0, sizeof(place->made));
+}
+
+/* Nothing of ours is under way there any more: hands on what is held, without the lock in between. Events that come meanwhile
+ * join, so that they keep their order. */
+static void hand_on_locked(struct own *own, struct place *place)
+{
+	struct held *held;
+
+	place->is_handing_on = true;
+	while ((held = place->held) != NULL && !place->under_way) {
+		DL_DELETE(place->held, held);
+		pthread_mutex_unlock(&own->lock);
+		own->foreign(held->type, place->path, own->arg);
+		free(held);
+		pthread_mutex_lock(&own->lock);
+	}
+	place->is_handing_on = false;
+}
+
+void own_end(struct own *own, struct own_change *change, enum own_outcome outcome)
+{
+	if (!change)
+		return;
+	pthread_mutex_lock(&own->lock);
+	for (size_t i = 0; i < change->count; i++) {
+		struct place *place = change->steps[i].place;
+		enum wire_event_type type = change->steps[i].type;
+
+		if (outcome == OWN_MADE || (outcome == OWN_UNKNOWN && has_held(place, type, place->made[type])))
+			place->made[type]++;
+	}
+	for (size_t i = 0; i < change->count; i++) {
+		struct place *place = change->steps[i].place;
+
+		place->marked -= change->steps[i].is_marked ? 1 : 0;
+		if (--place->under_way == 0) {
+			take_out_made(place);
+			if (!place->is_handing_on)
+				hand_on_locked(own, place);
+			put_locked(own, place);
+		}
+	}
+	pthread_mutex_unlock(&own->lock);
+	free(change);
+}
+
+/* --- Events --- */
+
+enum own_event own_event(struct own *own, enum wire_event_type type, const char *path)
+{
+	enum own_event event = OWN_FOREIGN;
+	struct place *place;
+	struct held *held = NULL;
+
+	pthread_mutex_lock(&own->lock);
+	place = find_locked(own, path);
+	if (place)
+		held = malloc(sizeof(*held));
+	if (held) {
+		held->type = type;
+		DL_APPEND(place->held, held);
+		event = place->marked ? OWN_PERHAPS_MARKED : OWN_PERHAPS;
+	}
+	pthread_mutex_unlock(&own->lock);
+	return event;
+}
+
+void own_break(struct own *own)
+{
+	struct place *place, *next;
+
+	pthread_mutex_lock(&own->lock);
+	HASH_ITER (hh, own->places, place, next) {
+		drop_held(place);
+		put_locked(own, place);
+	}
+	pthread_mutex_unlock(&own->lock);
+}
