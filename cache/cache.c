@@ -466,25 +466,27 @@ static void on_foreign(enum wire_event_type type, const char *path, void *arg)
 	if (type == WIRE_DATA_CHANGED)
 		cache->changed(CACHE_CHANGED, path, cache->changed_arg);
 	if (cache->foreign)
-		cache->foreign(changes[type], path, cache->changed_arg);
+		cache->foreign(changes[type], path, cache->foreign_arg);
 }
 
 static void on_event(enum wire_event_type type, const char *path, void *arg)
 {
 	struct cache *cache = arg;
 	enum cache_change change = changes[type];
-	struct timespec now;
+	struct own_held *held;
 	enum own_event whose;
+	struct timespec now;
 
+	whose = own_event(cache->own, type, path, &held);
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	tree_event(cache->tree, type, path, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	atomic_fetch_add(&cache->moment, 1);
-	whose = own_event(cache->own, type, path);
 	if (change == CACHE_CHANGED && whose == OWN_PERHAPS)
 		change = CACHE_CHANGED_PLAIN;
 	cache->changed(change, path, cache->changed_arg);
 	if (whose == OWN_FOREIGN && cache->foreign)
-		cache->foreign(change, path, cache->changed_arg);
+		cache->foreign(change, path, cache->foreign_arg);
+	own_ready(cache->own, held);
 	changes_told(cache, path);
 }
 
@@ -571,6 +573,7 @@ struct cache *cache_new(const struct cache_config *config)
 	cache->timeout = config->timeout;
 	cache->changed = config->changed;
 	cache->foreign = config->foreign;
+	cache->foreign_arg = config->foreign_arg;
 	cache->changed_arg = config->changed_arg;
 	if (make_parts(cache, config))
 		return cache;

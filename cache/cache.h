@@ -44,10 +44,11 @@ struct cache_config {
 	int ttl;			       /* ms, where the server takes no watch */
 	size_t size;			       /* bytes of memory for what is cached */
 	cache_changed_cb *changed;
+	void *changed_arg;
 	/* The same for what others did alone: CREATED, CHANGED, DELETED, each znode's in order, after changed was called for it, on
 	 * any of the cache's threads. May be NULL. */
 	cache_changed_cb *foreign;
-	void *changed_arg;
+	void *foreign_arg;
 };
 
 /* NULL: no memory or no threads; errno says which. */

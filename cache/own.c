@@ -10,9 +10,12 @@
 #include <utlist.h>
 
 /* An event that waits. */
-struct held {
-	struct held *prev, *next;
+struct own_held {
+	struct own_held *prev, *next;
+	struct place *place;
 	enum wire_event_type type;
+	bool is_ready;
+	bool is_taken; /* out of its place, before it was ready */
 };
 
 enum { TYPES = WIRE_DATA_CHANGED + 1 };
@@ -23,8 +26,8 @@ struct place {
 	unsigned under_way;
 	unsigned marked; /* those of them that give it data of the marked size */
 	bool is_handing_on;
-	unsigned made[TYPES]; /* events that are our own, among those held */
-	struct held *held;    /* oldest first */
+	unsigned made[TYPES];  /* events that are our own, among those held */
+	struct own_held *held; /* oldest first */
 	bool is_hashed;
 	char path[];
 };
@@ -64,7 +67,7 @@ struct own *own_new(size_t marked_size, own_foreign_cb *foreign, void *arg)
 
 static void drop_held(struct place *place)
 {
-	struct held *held, *next;
+	struct own_held *held, *next;
 
 	DL_FOREACH_SAFE (place->held, held, next) {
 		DL_DELETE(place->held, held);
@@ -79,6 +82,7 @@ void own_free(struct own *own)
 	if (!own)
 		return;
 	HASH_ITER (hh, own->places, place, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow utlist through drop_held */
 		HASH_DEL(own->places, place);
 		drop_held(place);
 		free(place);
@@ -156,7 +160,7 @@ struct own_change *own_begin(struct own *own, const struct write_step *steps, si
 
 static bool has_held(const struct place *place, enum wire_event_type type, unsigned more_than)
 {
-	const struct held *held;
+	const struct own_held *held;
 	unsigned count = 0;
 
 	DL_FOREACH (place->held, held)
@@ -167,15 +171,18 @@ static bool has_held(const struct place *place, enum wire_event_type type, unsig
 /* Takes our own out, the newest first: of several of one type each could be ours, and what is left makes sense either way. */
 static void take_out_made(struct place *place)
 {
-	struct held *held = place->held ? place->held->prev : NULL; /* the last */
+	struct own_held *held = place->held ? place->held->prev : NULL; /* the last */
 
 	while (held) {
-		struct held *before = held == place->held ? NULL : held->prev;
+		struct own_held *before = held == place->held ? NULL : held->prev;
 
 		if (place->made[held->type]) {
 			place->made[held->type]--;
+			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): utlist closes the ring of prev */
 			DL_DELETE(place->held, held);
-			free(held);
+			held->is_taken = true;
+			if (held->is_ready)
+				free(held);
 		}
 		held = before;
 	}
@@ -186,10 +193,10 @@ static void take_out_made(struct place *place)
  * join, so that they keep their order. */
 static void hand_on_locked(struct own *own, struct place *place)
 {
-	struct held *held;
+	struct own_held *held;
 
 	place->is_handing_on = true;
-	while ((held = place->held) != NULL && !place->under_way) {
+	while ((held = place->held) != NULL && held->is_ready && !place->under_way) {
 		DL_DELETE(place->held, held);
 		pthread_mutex_unlock(&own->lock);
 		own->foreign(held->type, place->path, own->arg);
@@ -228,23 +235,42 @@ void own_end(struct own *own, struct own_change *change, enum own_outcome outcom
 
 /* --- Events --- */
 
-enum own_event own_event(struct own *own, enum wire_event_type type, const char *path)
+enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, struct own_held **held)
 {
 	enum own_event event = OWN_FOREIGN;
 	struct place *place;
-	struct held *held = NULL;
 
+	*held = NULL;
 	pthread_mutex_lock(&own->lock);
 	place = find_locked(own, path);
 	if (place)
-		held = malloc(sizeof(*held));
-	if (held) {
-		held->type = type;
-		DL_APPEND(place->held, held);
+		*held = malloc(sizeof(**held));
+	if (*held) {
+		**held = (struct own_held){ .place = place, .type = type };
+		DL_APPEND(place->held, *held);
 		event = place->marked ? OWN_PERHAPS_MARKED : OWN_PERHAPS;
 	}
 	pthread_mutex_unlock(&own->lock);
 	return event;
+}
+
+void own_ready(struct own *own, struct own_held *held)
+{
+	struct place *place;
+
+	if (!held)
+		return;
+	pthread_mutex_lock(&own->lock);
+	if (held->is_taken) {
+		free(held);
+	} else {
+		place = held->place;
+		held->is_ready = true;
+		if (!place->is_handing_on)
+			hand_on_locked(own, place);
+		put_locked(own, place);
+	}
+	pthread_mutex_unlock(&own->lock);
 }
 
 void own_break(struct own *own)

@@ -38,8 +38,14 @@ enum own_event {
 	OWN_PERHAPS_MARKED, /* the same, and one of those is marked */
 };
 
-/* Whose an event is, on the stream's thread. */
-enum own_event own_event(struct own *own, enum wire_event_type type, const char *path);
+struct own_held;
+
+/* Whose an event is, on the stream's thread, before anybody can know that the stream has passed it: a change that ends looks for
+ * its events here. *held, if it is held, is to be given to own_ready. */
+enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, struct own_held **held);
+
+/* The event has been applied everywhere else, and may be handed on. NULL is fine. */
+void own_ready(struct own *own, struct own_held *held);
 
 /* The stream broke: what is held is dropped, for there is a gap now, and who needs to know what happened must look. */
 void own_break(struct own *own);

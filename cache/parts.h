@@ -21,8 +21,9 @@ struct cache {
 	char *hosts, *chroot;
 	int timeout;
 	cache_changed_cb *changed;
-	cache_changed_cb *foreign;
 	void *changed_arg;
+	cache_changed_cb *foreign;
+	void *foreign_arg;
 	_Atomic(bool) is_watching;
 	_Atomic(uint64_t) moment;
 	_Atomic(bool)

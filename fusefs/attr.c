@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "fusefs/announce.h"
 #include "fusefs/files.h"
 #include "fusefs/names.h"
 #include "fusefs/notify.h"
@@ -127,7 +128,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 {
 	const struct mount *mount = fuse_req_userdata(req);
 
-	if (is_refused(mount, to_set))
+	if (announce_is_caller(req))
+		op_getattr(req, number, NULL);
+	else if (is_refused(mount, to_set))
 		(void)fuse_reply_err(req, EPERM);
 	else if (to_set & FUSE_SET_ATTR_SIZE)
 		file_truncate(req, number, attr->st_size < 0 ? 0 : (size_t)attr->st_size, file);

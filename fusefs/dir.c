@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fusefs/announce.h"
 #include "fusefs/files.h"
 #include "fusefs/names.h"
 #include "fusefs/notify.h"
@@ -74,11 +75,31 @@ static bool reply_unborn(struct pending *pending)
 	return true;
 }
 
+/* To the announcer, what it has told of is there until it has told of its end. */
+static bool reply_announced(struct pending *pending)
+{
+	struct mount *mount = pending->mount;
+	const struct node_stat gone = { 0 };
+	enum kind kind = KIND_FILE;
+	fuse_ino_t number = 0;
+	struct stat attr;
+
+	if (announce_is_caller(pending->req) && pending->inode.type == INODE_NODE) {
+		inodes_mourn_announced(mount->inodes, pending->path);
+		number = inodes_mourned(mount->inodes, pending->path, &kind);
+	}
+	if (!number)
+		return false;
+	(void)attr_fill(mount, number, INODE_NODE, kind, &gone, NULL, 0, &attr);
+	pending_reply_entry(pending, &attr, 0);
+	return true;
+}
+
 static void lookup_read(int error, const struct node_info *info, void *arg)
 {
 	struct pending *pending = arg;
 
-	if (error == -ENOENT && reply_unborn(pending))
+	if (error == -ENOENT && (reply_unborn(pending) || reply_announced(pending)))
 		return;
 	if (error == -ENOENT && pending->flag) { /* it was unborn a moment ago, so it may have been born */
 		pending->flag = false;
@@ -97,9 +118,12 @@ static void lookup_read(int error, const struct node_info *info, void *arg)
 /* Replies: entry, error. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct pending *pending = pending_start(req);
+	struct pending *pending;
 	int err;
 
+	if (announce_lookup(req, parent, name))
+		return;
+	pending = pending_start(req);
 	if (!pending)
 		return;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
@@ -524,10 +548,13 @@ static struct pending *start_making(fuse_req_t req, fuse_ino_t parent, const cha
 /* Replies: entry, error. */
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	struct pending *pending = start_making(req, parent, name);
+	struct pending *pending;
 	int err;
 
 	(void)mode;
+	if (announce_make(req, parent, name))
+		return;
+	pending = start_making(req, parent, name);
 	if (!pending)
 		return;
 	err = cache_mkdir(pending->mount->cache, pending->path, made, pending);
@@ -542,6 +569,8 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	int err;
 
 	(void)device;
+	if (announce_make(req, parent, name))
+		return;
 	if (!S_ISREG(mode)) {
 		(void)fuse_reply_err(req, EPERM);
 		return;
@@ -598,6 +627,8 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	struct pending *pending;
 	char form[SYMLINK_SIZE];
 
+	if (announce_make(req, parent, name))
+		return;
 	if (!err)
 		err = symlink_encode(target, form);
 	if (err) {
@@ -747,9 +778,12 @@ static void unlink_look(int error, void *arg)
 /* Replies: error. */
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct pending *pending = pending_start(req);
+	struct pending *pending;
 	int err;
 
+	if (announce_remove(req, parent, name))
+		return;
+	pending = pending_start(req);
 	if (!pending)
 		return;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
@@ -804,9 +838,12 @@ static void rmdir_read(int error, const struct node_info *info, void *arg)
 /* Replies: error. */
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct pending *pending = pending_start(req);
+	struct pending *pending;
 	int err;
 
+	if (announce_remove(req, parent, name))
+		return;
+	pending = pending_start(req);
 	if (!pending)
 		return;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cache/util/log.h"
+#include "fusefs/announce.h"
 #include "fusefs/files.h"
 #include "fusefs/notify.h"
 #include "fusefs/ops.h"
@@ -129,9 +130,12 @@ static void open_settled(int error, void *arg)
 /* Replies: open, error. O_TRUNC comes here too (FUSE_CAP_ATOMIC_O_TRUNC): it takes effect with the first save. */
 void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
-	struct pending *pending = pending_start(req);
+	struct pending *pending;
 	int err;
 
+	if (announce_open(req, info))
+		return;
+	pending = pending_start(req);
 	if (!pending)
 		return;
 	pending->file = *info;
@@ -559,10 +563,15 @@ static void flushed(int error, void *arg)
 /* Replies: error. One close(2) of perhaps several; its result is this. */
 void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
-	struct pending *pending = pending_start(req);
 	struct file *file = file_of(info);
+	struct pending *pending;
 	bool has_copy;
 
+	if (!file) { /* the announcer's, from Linux before 5.16 */
+		(void)fuse_reply_err(req, 0);
+		return;
+	}
+	pending = pending_start(req);
 	if (!pending)
 		return;
 	has_copy = file_is_bare(file) && closer_has_copy(fuse_req_ctx(req)->pid, number);
@@ -658,6 +667,7 @@ void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct file *file = file_of(info);
 
 	(void)number;
-	file_release(file, release_saved, file);
+	if (file) /* the announcer's is none */
+		file_release(file, release_saved, file);
 	(void)fuse_reply_err(req, 0);
 }

@@ -37,6 +37,9 @@ struct inode {
 	uint64_t lookups;
 	struct key key; /* its path is the place's */
 	bool is_dead;
+	bool is_mourned;   /* dead, and that is to be announced, */
+	bool is_buried;	   /* or has been */
+	bool is_announced; /* its birth was */
 	bool is_hashed;
 };
 
@@ -45,7 +48,7 @@ struct inodes {
 	struct inode *by_number;
 	struct place *places;
 	struct inode *unborn;  /* that no znode is known of; dead ones too */
-	uint64_t unborn_count; /* ever */
+	uint64_t unborn_count; /* ever, and of those entered dead */
 	bool with_symlinks;    /* never changes */
 };
 
@@ -374,7 +377,7 @@ static void move_locked(struct inode *inode, struct place *to, enum inode_type t
 	inode->key.path = to->path;
 	inode->key.czxid = czxid;
 	inode->key.type = type;
-	inode->is_dead = false;
+	inode->is_dead = inode->is_mourned = inode->is_buried = false;
 }
 
 void inodes_moved(struct inodes *inodes, const struct inode_place *from, const struct inode_place *to)
@@ -507,6 +510,135 @@ ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***l
 	return count;
 }
 
+/* --- Deaths that are to be announced --- */
+
+static bool is_node_locked(const struct inode *inode)
+{
+	return inode->key.type == INODE_NODE && inode->key.czxid != INODE_UNBORN && !inode->is_mourned &&
+		!inode->is_buried;
+}
+
+void inodes_mourn(struct inodes *inodes, const char *path)
+{
+	struct inode *inode, *youngest = NULL;
+	struct place *place;
+
+	pthread_mutex_lock(&inodes->lock);
+	place = find_place_locked(inodes, path);
+	if (place) {
+		DL_FOREACH (place->inodes, inode) {
+			if (inode->is_dead && is_node_locked(inode))
+				youngest = inode;
+		}
+	}
+	if (youngest)
+		youngest->is_mourned = true;
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_mourn_kind(struct inodes *inodes, const char *path, enum kind now)
+{
+	struct inode *inode, *youngest = NULL;
+	struct place *place;
+
+	pthread_mutex_lock(&inodes->lock);
+	place = find_place_locked(inodes, path);
+	if (place && !inode_path_is_root(path)) {
+		DL_FOREACH (place->inodes, inode) {
+			if (is_node_locked(inode))
+				youngest = inode;
+		}
+	}
+	if (youngest && youngest->key.kind == now)
+		youngest = NULL;
+	if (youngest)
+		youngest->is_dead = youngest->is_mourned = true;
+	pthread_mutex_unlock(&inodes->lock);
+	return youngest != NULL;
+}
+
+void inodes_announced(struct inodes *inodes, fuse_ino_t number)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	if (inode)
+		inode->is_announced = true;
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+void inodes_mourn_announced(struct inodes *inodes, const char *path)
+{
+	struct inode *inode, *youngest = NULL;
+	struct place *place;
+	bool is_mourned = false;
+
+	pthread_mutex_lock(&inodes->lock);
+	place = find_place_locked(inodes, path);
+	if (place) {
+		DL_FOREACH (place->inodes, inode) {
+			is_mourned |= inode->is_mourned;
+			if (inode->is_announced && !inode->is_buried)
+				youngest = inode;
+		}
+	}
+	if (youngest && !is_mourned)
+		youngest->is_dead = youngest->is_mourned = true;
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *kind)
+{
+	struct inode *inode = NULL;
+	fuse_ino_t number = 0;
+	struct place *place;
+
+	pthread_mutex_lock(&inodes->lock);
+	place = find_place_locked(inodes, path);
+	if (place)
+		DL_SEARCH_SCALAR(place->inodes, inode, is_mourned, true);
+	if (inode) {
+		inode->lookups++;
+		*kind = inode->key.kind;
+		number = inode->number;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return number;
+}
+
+fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind kind)
+{
+	const struct key key = { .type = INODE_NODE, .kind = kind, .czxid = INODE_REPLACED, .path = path };
+	struct inode *inode;
+	fuse_ino_t number;
+
+	pthread_mutex_lock(&inodes->lock);
+	number = hash_key(&key) + inodes->unborn_count++;
+	while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
+		number++;
+	inode = add_locked(inodes, &key, number);
+	if (inode) {
+		inode->lookups = 1;
+		inode->is_dead = inode->is_mourned = true;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return inode ? number : 0;
+}
+
+void inodes_buried(struct inodes *inodes, fuse_ino_t number)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	if (inode) {
+		inode->is_mourned = false;
+		inode->is_dead = inode->is_buried = true;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+}
+
 fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
 	const struct bytes *data)
 {
@@ -553,7 +685,8 @@ ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **lis
 		DL_FOREACH (place->inodes, inode)
 			(*list)[count++] = (struct inode_at){ .number = inode->number,
 				.type = inode->key.type,
-				.kind = inode->key.kind };
+				.kind = inode->key.kind,
+				.is_dead = inode->is_dead };
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return count;
@@ -592,7 +725,8 @@ static char *join(const char *directory, const char *name, size_t name_size)
 	return path;
 }
 
-int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path)
+static int child_of(struct inodes *inodes, fuse_ino_t directory, bool even_dead, const char *name,
+	enum inode_type *type, char **path)
 {
 	struct inode_view view;
 	enum name_class class = NAME_NODE;
@@ -603,7 +737,7 @@ int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, 
 	*type = INODE_NODE;
 	if (!err && (view.type != INODE_NODE || view.kind != KIND_DIRECTORY))
 		err = -ENOTDIR;
-	if (!err && view.is_dead)
+	if (!err && view.is_dead && !even_dead)
 		err = -ENOENT;
 	if (!err)
 		err = name_parse(name, inode_path_is_root(view.path), &class, &size);
@@ -620,4 +754,15 @@ int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, 
 	}
 	inode_view_release(&view);
 	return err;
+}
+
+int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path)
+{
+	return child_of(inodes, directory, false, name, type, path);
+}
+
+int inodes_child_of_dead(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type,
+	char **path)
+{
+	return child_of(inodes, directory, true, name, type, path);
 }

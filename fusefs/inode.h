@@ -96,6 +96,34 @@ struct inode_place {
  * is dead, whatever the czxid. Without memory they are dead instead. */
 void inodes_moved(struct inodes *inodes, const struct inode_place *from, const struct inode_place *to);
 
+/* --- Deaths that are to be announced (announce.h) --- */
+
+/* Somebody else has removed the znode at this path: if an inode of it died, its death is to be announced. */
+void inodes_mourn(struct inodes *inodes, const char *path);
+
+/* The znode at this path is of this kind now. An inode that stood for it as something else is dead, and that is to be announced.
+ * False: there is none. */
+bool inodes_mourn_kind(struct inodes *inodes, const char *path, enum kind now);
+
+/* Its birth has been announced. */
+void inodes_announced(struct inodes *inodes, fuse_ino_t number);
+
+/* The inode at this path whose death is to be announced, the oldest, with one more lookup counted. 0: there is none. */
+fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *kind);
+
+/* The inode whose birth at this path was announced last is mourned, unless another is. */
+void inodes_mourn_announced(struct inodes *inodes, const char *path);
+
+/* A dead inode for a znode that is gone and that the kernel did not know, as if it were mourned. 0: no memory. */
+fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind kind);
+
+/* Its death has been announced. */
+void inodes_buried(struct inodes *inodes, fuse_ino_t number);
+
+/* As inodes_child, whether the directory is dead or not. */
+int inodes_child_of_dead(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type,
+	char **path);
+
 /* The kernel forgets count lookups. */
 void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count);
 
@@ -104,6 +132,7 @@ struct inode_at {
 	fuse_ino_t number;
 	enum inode_type type;
 	enum kind kind;
+	bool is_dead;
 };
 
 /* All inodes known for the path, dead ones too, in *list, which the caller frees. Gives how many; -ENOMEM. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cache/util/log.h"
+#include "fusefs/announce.h"
 #include "fusefs/connection.h"
 #include "fusefs/files.h"
 #include "fusefs/inode.h"
@@ -127,6 +128,7 @@ static void *stopper_main(void *arg)
 	if (number != SIGUSR1 && atomic_compare_exchange_strong(&stopper->stage, &starting, STAGE_STOPPED))
 		_exit(stopper->mount->options->failure_status);
 	if (number != SIGUSR1) {
+		announce_stop(stopper->mount->announce);
 		notify_stop(stopper->mount->notify);
 		fuse_session_exit(stopper->mount->session);
 	}
@@ -186,6 +188,8 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 	err = connection_allow_parallel(mount->session);
 	if (!err)
 		err = notify_start(mount->notify, mount->session);
+	if (!err && mount->announce)
+		err = announce_start(mount->announce);
 	if (!err && fuse_session_exited(mount->session))
 		err = -EINTR; /* a signal while it was being mounted */
 	if (!err) {
@@ -194,6 +198,7 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 		err = serve(mount);
 		files_drain(mount->files, mount->options->timeout);
 	}
+	announce_stop(mount->announce);
 	notify_stop(mount->notify);
 	fuse_session_unmount(mount->session);
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -211,6 +216,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.ttl = options->ttl,
 		.size = options->cache_size,
 		.changed = notify_changed,
+		.foreign = options->announces ? announce_foreign : NULL,
 	};
 
 	mount->session = fuse_session_new(args, &ops, sizeof(ops), mount);
@@ -219,8 +225,11 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 	mount->inodes = inodes_new(options->with_symlinks);
 	mount->pendings = pendings_new(options->timeout);
 	mount->notify = mount->inodes ? notify_new(mount->inodes) : NULL;
+	mount->announce = options->announces ? announce_new(mount) : NULL;
 	config.changed_arg = mount->notify;
-	mount->cache = mount->notify ? cache_new(&config) : NULL;
+	config.foreign_arg = mount->announce;
+	if (mount->notify && (mount->announce || !options->announces))
+		mount->cache = cache_new(&config);
 	if (mount->cache)
 		mount->files = files_new(mount->cache, mount->inodes, options->max_data);
 	if (mount->pendings && mount->files)
@@ -241,6 +250,7 @@ static void free_parts(struct mount *mount)
 		fuse_session_destroy(mount->session);
 	pendings_free(mount->pendings);
 	cache_free(mount->cache);
+	announce_free(mount->announce);
 	notify_free(mount->notify);
 	inodes_free(mount->inodes);
 }

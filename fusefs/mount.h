@@ -9,6 +9,7 @@
 #include "cache/cache.h"
 
 struct inodes;
+struct announce;
 struct notify;
 struct files;
 struct pendings;
@@ -19,6 +20,7 @@ struct mount {
 	struct cache *cache;
 	struct inodes *inodes;
 	struct notify *notify;
+	struct announce *announce; /* NULL: nothing is announced */
 	struct files *files;
 	struct pendings *pendings;
 	const struct options *options;

@@ -39,6 +39,7 @@ struct words {
 	int debug, strict, allow_other, read_only, no_symlinks; /* fuse_opt sets ints */
 	char *quantities[QUANTITIES];
 	char *auth_file;
+	char *notify;
 	char *mount_options; /* a list for libfuse */
 	char *operands[2];
 	unsigned operand_count;
@@ -72,6 +73,7 @@ static const struct fuse_opt rows[] = {
 	FUSE_OPT_KEY("-t ", KEY_TYPE),
 
 	VALUED("auth_file=%s", auth_file),
+	VALUED("notify=%s", notify),
 	VALUED("cache_size=%s", quantities[CACHE_SIZE]),
 	VALUED("max_data=%s", quantities[MAX_DATA]),
 	VALUED("session_timeout=%s", quantities[SESSION_TIMEOUT]),
@@ -165,6 +167,8 @@ static const char USAGE[] =
 	"  max_data=SIZE    largest file that can be written, default 1000000,\n"
 	"                     at most 1040000\n"
 	"  nosymlinks       show symbolic links as the files that keep them\n"
+	"  notify=HOW       tell inotify what others do (inotify, the default), or only\n"
+	"                     take back what the kernel cached (invalidate)\n"
 	"  ro, rw           read-only, or not (the default)\n"
 	"  session_timeout=SECONDS\n"
 	"                   ask for this session timeout, default 10\n"
@@ -407,6 +411,7 @@ static void words_release(struct words *words)
 	for (size_t i = 0; i < words->operand_count; i++)
 		free(words->operands[i]);
 	free(words->auth_file);
+	free(words->notify);
 	free(words->mount_options);
 }
 
@@ -505,6 +510,17 @@ static void take_switches(const struct words *words, struct options *options)
 	options->is_fake = words->is_fake;
 	options->failure_status = words->is_helper ? MNT_EX_FAIL : EXIT_FAILED;
 	options->log_level = words->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
+static enum verdict take_notify(const struct words *words, struct options *options)
+{
+	const char *how = words->notify ? words->notify : "inotify";
+
+	options->announces = strcmp(how, "inotify") == 0;
+	if (options->announces || strcmp(how, "invalidate") == 0)
+		return FINE;
+	log_error("invalid value '%s' of option 'notify': expected inotify or invalidate", how);
+	return MISUSED;
 }
 
 static const char *servers_text(const struct words *words)
@@ -710,6 +726,8 @@ static enum verdict take_all(struct words *words, struct fuse_args *args, struct
 	verdict = check_operands(words);
 	if (!verdict)
 		verdict = take_quantities(words, options);
+	if (!verdict)
+		verdict = take_notify(words, options);
 	if (!verdict)
 		verdict = take_servers(words, options);
 	if (!verdict)

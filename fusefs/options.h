@@ -20,6 +20,7 @@ struct options {
 	bool with_symlinks; /* show files that have the form of one as symbolic links */
 	bool allow_other;
 	bool is_read_only;
+	bool announces;	    /* what others do, to inotify */
 	bool is_fake;	    /* mount -f: do everything but mount */
 	int failure_status; /* what to exit with when the mount fails later: 1, or mount(8)'s 32 */
 	enum log_level log_level;

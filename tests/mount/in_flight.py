@@ -1,4 +1,5 @@
-"""A thousand requests that wait for a paused server need no thread each, and all end when it goes on."""
+"""A thousand requests that wait for a paused server need no thread each, and all end when it goes on. (notify=invalidate: what is
+announced is read for that, and the requests are to find nothing in memory.)"""
 import subprocess
 import threading
 
@@ -42,7 +43,7 @@ CONTROL = f'{SCRATCH}/fusectl'
 os.mkdir(CONTROL)
 has_control = subprocess.run(['mount', '-t', 'fusectl', 'fusectl', CONTROL], check=False).returncode == 0
 begun, ended = [], []
-with Servers() as own, mount('mnt', '-o', 'session_timeout=40,timeout=60') as mnt:
+with Servers() as own, mount('mnt', '-o', 'session_timeout=40,timeout=60,notify=invalidate') as mnt:
     with client() as zk:
         create_many(zk, [(f'/{i}', b'') for i in range(COUNT)])
         create_many(zk, [(f'/{i}/file', b'data') for i in range(COUNT)])

@@ -44,6 +44,16 @@ static struct own_change *begin(enum write_verb verb, const char *path)
 	return change;
 }
 
+/* An event, applied at once. */
+static enum own_event event(struct own *table, enum wire_event_type type, const char *path)
+{
+	struct own_held *held;
+	enum own_event whose = own_event(table, type, path, &held);
+
+	own_ready(table, held);
+	return whose;
+}
+
 /* Events as note writes them; each is to be held, or none. */
 static void events(const char *list, bool are_held)
 {
@@ -51,7 +61,7 @@ static void events(const char *list, bool are_held)
 		const char path[] = { c[1], c[2], '\0' };
 		enum wire_event_type type = *c == 'C' ? WIRE_CREATED : *c == 'D' ? WIRE_DELETED : WIRE_DATA_CHANGED;
 
-		ck_assert_int_eq(own_event(own, type, path), are_held ? OWN_PERHAPS : OWN_FOREIGN);
+		ck_assert_int_eq(event(own, type, path), are_held ? OWN_PERHAPS : OWN_FOREIGN);
 	}
 }
 
@@ -144,6 +154,22 @@ START_TEST(every_step_counts)
 }
 END_TEST
 
+START_TEST(waits_until_an_event_has_been_applied)
+{
+	struct own_change *change = begin(WRITE_SET, "/a");
+	struct own_held *held[2];
+
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(own_event(own, WIRE_DATA_CHANGED, "/a", &held[i]), OWN_PERHAPS);
+	own_end(own, change, OWN_MADE); /* one of them is taken out, the other is handed on when it can be */
+	ck_assert_str_eq(told, "");
+	for (int i = 0; i < 2; i++)
+		own_ready(own, held[i]);
+	ck_assert_str_eq(told, "S/a ");
+	events("S/a", false);
+}
+END_TEST
+
 START_TEST(marked_data_is_told)
 {
 	char text[MARKED] = "";
@@ -152,9 +178,9 @@ START_TEST(marked_data_is_told)
 	struct own_change *plain = begin(WRITE_SET, "/a");
 	struct own_change *marked = own_begin(own, &step, 1);
 
-	ck_assert_int_eq(own_event(own, WIRE_DATA_CHANGED, "/a"), OWN_PERHAPS_MARKED);
+	ck_assert_int_eq(event(own, WIRE_DATA_CHANGED, "/a"), OWN_PERHAPS_MARKED);
 	own_end(own, marked, OWN_MADE);
-	ck_assert_int_eq(own_event(own, WIRE_DATA_CHANGED, "/a"), OWN_PERHAPS);
+	ck_assert_int_eq(event(own, WIRE_DATA_CHANGED, "/a"), OWN_PERHAPS);
 	own_end(own, plain, OWN_MADE);
 	ck_assert_str_eq(told, "");
 	bytes_put(data);
@@ -217,10 +243,10 @@ START_TEST(loses_and_doubles_nothing_between_threads)
 	for (int i = 0; i < ROUNDS; i++) {
 		while (unseen == 0)
 			sched_yield();
-		(void)own_event(table, WIRE_DATA_CHANGED,
-			"/a"); /* ours; and then, perhaps, there is a change under way */
+		/* Ours; and then, perhaps, there is a change under way. */
+		(void)event(table, WIRE_DATA_CHANGED, "/a");
 		unseen--;
-		if (own_event(table, WIRE_DATA_CHANGED, "/a") == OWN_FOREIGN)
+		if (event(table, WIRE_DATA_CHANGED, "/a") == OWN_FOREIGN)
 			foreign++;
 	}
 	(void)pthread_join(thread, NULL);
@@ -243,6 +269,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, what_may_have_been_made_explains_an_event);
 	tcase_add_test(tcase, waits_for_all_that_are_under_way);
 	tcase_add_test(tcase, every_step_counts);
+	tcase_add_test(tcase, waits_until_an_event_has_been_applied);
 	tcase_add_test(tcase, marked_data_is_told);
 	tcase_add_test(tcase, a_break_drops_what_is_held);
 	suite_add_tcase(suite, tcase);

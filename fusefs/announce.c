@@ -1,0 +1,689 @@
+#include "fusefs/announce.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "cache/util/log.h"
+#include "fusefs/inode.h"
+#include "fusefs/names.h"
+#include "fusefs/notify.h"
+#include "fusefs/ops.h"
+#include "fusefs/options.h"
+#include "fusefs/symlink.h"
+
+enum {
+	BATCH_MAX = 64,	     /* announcements while the root is open */
+	QUEUE_MAX = 1 << 18, /* announcements waiting; beyond, they are lost, and the log says so */
+	TRIES = 5,	     /* until the kernel asks us, while others look the name up */
+};
+
+/* Something to announce. */
+struct item {
+	struct item *prev, *next;
+	struct announce *announce;
+	enum cache_change change;
+	bool is_read; /* under announce->lock, as the next two: the cache has answered */
+	int error;
+	struct node_info info; /* of the znode now */
+	char path[];
+};
+
+/* What the thread's next requests are about. */
+enum phase { PHASE_IDLE, PHASE_MAKING, PHASE_REMOVING };
+
+struct announce {
+	struct mount *mount;
+	pthread_t thread;
+	_Atomic(pid_t) tid; /* 0: the thread does not run */
+	dev_t device;	    /* the thread's own: the mount's */
+
+	pthread_mutex_t lock; /* a leaf, over the members below */
+	pthread_cond_t news;
+	struct item *queue;
+	size_t count;
+	bool is_running;
+	bool is_stopping;
+	bool has_overflowed; /* and the log says so */
+	enum phase phase;
+	const struct item *item;
+	enum kind kind; /* of what is made */
+	bool was_looked_up;
+	bool was_done;
+};
+
+struct announce *announce_new(struct mount *mount)
+{
+	struct announce *announce = calloc(1, sizeof(*announce));
+
+	if (!announce)
+		return NULL;
+	announce->mount = mount;
+	pthread_mutex_init(&announce->lock, NULL);
+	pthread_cond_init(&announce->news, NULL);
+	return announce;
+}
+
+/* --- From any thread: what is to be announced --- */
+
+static void item_free(struct item *item)
+{
+	node_info_release(&item->info);
+	free(item);
+}
+
+/* The kernel knows of the change. */
+static void push(void *arg)
+{
+	struct item *item = arg;
+	struct announce *announce = item->announce;
+
+	pthread_mutex_lock(&announce->lock);
+	DL_APPEND(announce->queue, item);
+	announce->count++;
+	pthread_cond_signal(&announce->news);
+	pthread_mutex_unlock(&announce->lock);
+}
+
+static void item_read(int error, const struct node_info *info, void *arg)
+{
+	struct item *item = arg;
+	struct announce *announce = item->announce;
+
+	pthread_mutex_lock(&announce->lock);
+	item->is_read = true;
+	item->error = error;
+	if (info)
+		node_info_copy(&item->info, info);
+	pthread_cond_signal(&announce->news);
+	pthread_mutex_unlock(&announce->lock);
+}
+
+static bool may_queue(struct announce *announce)
+{
+	bool may, complains;
+
+	pthread_mutex_lock(&announce->lock);
+	may = announce->is_running && announce->count < QUEUE_MAX;
+	complains = announce->is_running && !may && !announce->has_overflowed;
+	announce->has_overflowed |= complains;
+	pthread_mutex_unlock(&announce->lock);
+	if (complains)
+		log_warning("changes come faster than they can be announced: inotify will miss some");
+	return may;
+}
+
+/* What it looks like is asked for at once, and so many at a time. */
+static void enqueue(struct announce *announce, enum cache_change change, const char *path)
+{
+	size_t size = strlen(path) + 1;
+	bool is_read = change != CACHE_DELETED;
+	struct item *item = calloc(1, sizeof(*item) + size);
+
+	if (!item || !may_queue(announce)) {
+		free(item);
+		return;
+	}
+	item->announce = announce;
+	item->change = change;
+	item->is_read = !is_read;
+	memcpy(item->path, path, size);
+	if (is_read) {
+		int err = cache_read(announce->mount->cache, path, item_read, item);
+
+		if (err)
+			item_read(err, NULL, item);
+	}
+	notify_after(announce->mount->notify, push, item);
+}
+
+static char *parent_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static bool is_known(struct announce *announce, const char *path)
+{
+	struct inode_at *list;
+	ssize_t count = inodes_at(announce->mount->inodes, path, &list);
+
+	if (count > 0)
+		free(list);
+	return count > 0;
+}
+
+void announce_foreign(enum cache_change change, const char *path, void *arg)
+{
+	struct announce *announce = arg;
+	struct inodes *inodes = announce->mount->inodes;
+	char *parent = inode_path_is_root(path) ? NULL : parent_path(path);
+
+	if (parent && is_known(announce, parent)) {
+		if (change == CACHE_DELETED)
+			inodes_mourn(inodes, path);
+		if (change == CACHE_CREATED && inodes_mourn_kind(inodes, parent, KIND_DIRECTORY)) {
+			enqueue(announce, CACHE_DELETED, parent); /* a file before its first child was born */
+			enqueue(announce, CACHE_CREATED, parent);
+		}
+		/* Who watches has been told of it when it was opened here to be made. */
+		if (change == CACHE_CREATED && inodes_unborn(inodes, path, false))
+			change = CACHE_CHANGED;
+		enqueue(announce, change == CACHE_CHANGED_PLAIN ? CACHE_CHANGED : change, path);
+	}
+	free(parent);
+}
+
+/* --- The requests that come of it, on libfuse's threads --- */
+
+static struct announce *announce_of(fuse_req_t req)
+{
+	const struct mount *mount = fuse_req_userdata(req);
+
+	return mount->announce;
+}
+
+bool announce_is_caller(fuse_req_t req)
+{
+	struct announce *announce = announce_of(req);
+	pid_t tid = announce ? atomic_load(&announce->tid) : 0;
+
+	return tid && fuse_req_ctx(req)->pid == tid;
+}
+
+/* Whether a request names what is being announced, which *path is then or not; the caller frees it. */
+static bool names_item(fuse_req_t req, fuse_ino_t parent, const char *name, char **path)
+{
+	struct announce *announce = announce_of(req);
+	enum inode_type type;
+	bool is_it = false;
+
+	if (inodes_child_of_dead(announce->mount->inodes, parent, name, &type, path) == 0 && type == INODE_NODE) {
+		pthread_mutex_lock(&announce->lock);
+		is_it = announce->item && strcmp(announce->item->path, *path) == 0;
+		pthread_mutex_unlock(&announce->lock);
+	}
+	return is_it;
+}
+
+static void reply_dead(fuse_req_t req, fuse_ino_t number, enum kind kind)
+{
+	struct mount *mount = fuse_req_userdata(req);
+	const struct node_stat gone = { 0 };
+	struct fuse_entry_param entry = { .ino = number };
+
+	(void)attr_fill(mount, number, INODE_NODE, kind, &gone, NULL, 0, &entry.attr);
+	if (fuse_reply_entry(req, &entry) < 0)
+		inodes_forget(mount->inodes, number, 1);
+}
+
+bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct announce *announce;
+	enum phase phase = PHASE_IDLE;
+	fuse_ino_t dead = 0;
+	enum kind kind = KIND_FILE;
+	char *path;
+
+	if (!announce_is_caller(req))
+		return false;
+	announce = announce_of(req);
+	if (names_item(req, parent, name, &path)) {
+		pthread_mutex_lock(&announce->lock);
+		phase = announce->phase;
+		announce->was_looked_up = true;
+		pthread_mutex_unlock(&announce->lock);
+	}
+	/* On the way there, too, it goes through what is dead and not announced yet. */
+	if (path && phase != PHASE_MAKING)
+		dead = inodes_mourned(announce->mount->inodes, path, &kind);
+	free(path);
+	if (phase == PHASE_MAKING)
+		(void)fuse_reply_err(req, ENOENT);
+	else if (dead)
+		reply_dead(req, dead, kind);
+	return phase == PHASE_MAKING || dead;
+}
+
+/* What the znode is now; or what it may have been, if it is gone. Not to be kept by the kernel: it is as old as the announcement is
+ * late. 0: no memory. */
+static fuse_ino_t enter_made(struct mount *mount, const struct item *item, enum kind kind, struct stat *attr)
+{
+	fuse_ino_t number;
+
+	if (item->error)
+		number = inodes_enter_dead(mount->inodes, item->path, kind);
+	else
+		number = inodes_enter(mount->inodes, INODE_NODE, item->path, &item->info.stat, item->info.data);
+	if (!number)
+		return 0;
+	(void)attr_fill(mount, number, INODE_NODE, kind, &item->info.stat, item->info.data, item->info.changed, attr);
+	inodes_announced(mount->inodes, number);
+	return number;
+}
+
+bool announce_make(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param entry = { 0 };
+	const struct item *item = NULL;
+	struct announce *announce;
+	enum kind kind = KIND_FILE;
+	char *path;
+
+	if (!announce_is_caller(req))
+		return false;
+	announce = announce_of(req);
+	if (names_item(req, parent, name, &path)) {
+		pthread_mutex_lock(&announce->lock);
+		item = announce->phase == PHASE_MAKING
+			? announce->item
+			: NULL; /* the thread keeps it until it is answered */
+		kind = announce->kind;
+		pthread_mutex_unlock(&announce->lock);
+	}
+	free(path);
+	if (item)
+		entry.ino = enter_made(announce->mount, item, kind, &entry.attr);
+	pthread_mutex_lock(&announce->lock);
+	announce->was_done |= entry.ino != 0;
+	pthread_mutex_unlock(&announce->lock);
+	if (!entry.ino)
+		(void)fuse_reply_err(req, item ? ENOMEM : ESTALE);
+	else if (fuse_reply_entry(req, &entry) < 0)
+		inodes_forget(announce->mount->inodes, entry.ino, 1);
+	return true;
+}
+
+bool announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct announce *announce;
+	bool is_it = false;
+	char *path;
+
+	if (!announce_is_caller(req))
+		return false;
+	announce = announce_of(req);
+	if (names_item(req, parent, name, &path)) {
+		pthread_mutex_lock(&announce->lock);
+		/* Without a LOOKUP it may be the successor's entry; the kernel then comes back with one (retry_estale). */
+		is_it = announce->phase == PHASE_REMOVING && announce->was_looked_up;
+		announce->was_done |= is_it;
+		pthread_mutex_unlock(&announce->lock);
+	}
+	free(path);
+	(void)fuse_reply_err(req, is_it ? 0 : ESTALE);
+	return true;
+}
+
+bool announce_open(fuse_req_t req, struct fuse_file_info *info)
+{
+	if (!announce_is_caller(req))
+		return false;
+	info->fh = 0;
+	info->direct_io = true;
+	info->keep_cache = true;
+	info->noflush = true;
+	(void)fuse_reply_open(req, info);
+	return true;
+}
+
+/* --- The system calls --- */
+
+/* What the thread has open in a batch. */
+struct place {
+	int root;
+	int parent; /* of the znode last announced, at parent_path; -1: none */
+	char *parent_path;
+};
+
+static void begin(struct announce *announce, enum phase phase, const struct item *item, enum kind kind)
+{
+	pthread_mutex_lock(&announce->lock);
+	announce->phase = phase;
+	announce->item = item;
+	announce->kind = kind;
+	announce->was_looked_up = announce->was_done = false;
+	pthread_mutex_unlock(&announce->lock);
+}
+
+static bool end(struct announce *announce)
+{
+	bool was_done;
+
+	pthread_mutex_lock(&announce->lock);
+	announce->phase = PHASE_IDLE;
+	announce->item = NULL;
+	was_done = announce->was_done;
+	pthread_mutex_unlock(&announce->lock);
+	return was_done;
+}
+
+/* The path from the mount's root of the znode at this path; NULL: it has none, or no memory. */
+static char *mount_path(const char *path)
+{
+	struct buf out = BUF_INIT;
+	char name[NAMES_MAX + 1];
+	bool in_root = true;
+
+	(void)buf_append(&out, ".", 1);
+	while (*path) {
+		size_t size = strcspn(path + 1, "/");
+		char *node = strndup(path + 1, size);
+		int length = node && size ? name_escape(node, in_root, name) : -EINVAL;
+
+		free(node);
+		if (length < 0 && size) {
+			buf_release(&out);
+			return NULL;
+		}
+		if (size) {
+			(void)buf_append(&out, "/", 1);
+			(void)buf_append(&out, name, (size_t)length);
+		}
+		in_root = false;
+		path += 1 + size;
+	}
+	(void)buf_append(&out, "", 1);
+	if (out.failed)
+		buf_release(&out);
+	return out.data;
+}
+
+static void leave_parent(struct place *place)
+{
+	if (place->parent >= 0)
+		(void)close(place->parent);
+	free(place->parent_path);
+	place->parent = -1;
+	place->parent_path = NULL;
+}
+
+/* A directory of ours; -1: it is not there any more, or something else is mounted on the way. */
+static int open_directory(const struct place *place, const char *path)
+{
+	const struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+	char *name = mount_path(path);
+	int fd = name ? (int)syscall(SYS_openat2, place->root, name, &how, sizeof(how)) : -1;
+
+	free(name);
+	return fd;
+}
+
+static bool enter_parent(struct place *place, const char *path)
+{
+	char *parent = parent_path(path);
+
+	if (parent && place->parent >= 0 && strcmp(parent, place->parent_path) == 0) {
+		free(parent);
+		return true;
+	}
+	leave_parent(place);
+	place->parent = parent ? open_directory(place, parent) : -1;
+	place->parent_path = parent;
+	return place->parent >= 0;
+}
+
+/* The kernel asks us again before it believes the name. */
+static void expire(struct announce *announce, const struct item *item, const char *name)
+{
+	char *parent = parent_path(item->path);
+	struct inode_at *list = NULL;
+	ssize_t count = parent ? inodes_at(announce->mount->inodes, parent, &list) : 0;
+
+	for (ssize_t i = 0; i < count; i++) {
+		if (list[i].type == INODE_NODE && list[i].kind == KIND_DIRECTORY)
+			(void)fuse_lowlevel_notify_expire_entry(announce->mount->session, list[i].number, name,
+				strlen(name), FUSE_LL_EXPIRE_ONLY);
+	}
+	if (count > 0)
+		free(list);
+	free(parent);
+}
+
+/* Futimens of mtime alone is a modification to inotify (fsnotify_change). */
+static void tell_changed(int directory, const char *name)
+{
+	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+	int fd = openat(directory, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)futimens(fd, times);
+	(void)close(fd);
+}
+
+static int make(int directory, const char *name, const struct item *item, enum kind kind)
+{
+	static const char form[] = "-"; /* what the link says is what READLINK tells */
+
+	if (kind == KIND_DIRECTORY)
+		return mkdirat(directory, name, 0755);
+	if (kind == KIND_SYMLINK)
+		return symlinkat(form, directory, name);
+	(void)item;
+	return mknodat(directory, name, S_IFREG | 0644, 0);
+}
+
+static void announce_birth(struct announce *announce, struct place *place, const struct item *item, const char *name)
+{
+	enum kind kind = KIND_FILE;
+	int err = -1;
+
+	if (!item->error)
+		kind = inodes_kind(announce->mount->inodes, INODE_NODE, item->path, &item->info.stat, item->info.data);
+	begin(announce, PHASE_MAKING, item, kind);
+	for (int i = 0; err && i < TRIES; i++) {
+		if (i > 0)
+			expire(announce, item, name);
+		err = make(place->parent, name, item, kind);
+		if (err && errno != EEXIST && errno != ESTALE)
+			break;
+	}
+	(void)end(announce);
+	if (!err && kind == KIND_FILE && item->info.stat.data_length > 0)
+		tell_changed(place->parent, name);
+}
+
+static void announce_death(struct announce *announce, struct place *place, const struct item *item, const char *name)
+{
+	struct inodes *inodes = announce->mount->inodes;
+	enum kind kind = KIND_FILE;
+	bool was_done = false;
+	fuse_ino_t dying;
+
+	inodes_mourn_announced(inodes, item->path); /* it may have died before it was announced */
+	dying = inodes_mourned(inodes, item->path, &kind);
+	if (!dying)
+		dying = inodes_enter_dead(inodes, item->path, kind);
+	if (!dying)
+		return;
+	for (int i = 0; !was_done && i < TRIES; i++) {
+		int err;
+
+		begin(announce, PHASE_REMOVING, item, kind);
+		if (i > 0)
+			expire(announce, item, name);
+		err = unlinkat(place->parent, name, kind == KIND_DIRECTORY ? AT_REMOVEDIR : 0);
+		was_done = end(announce);
+		if (err && errno != ENOENT && errno != ESTALE)
+			break;
+	}
+	inodes_buried(inodes, dying);
+	inodes_forget(inodes, dying, 1);
+	if (kind == KIND_DIRECTORY)
+		leave_parent(place); /* it may have been this one */
+}
+
+static void announce_data(struct announce *announce, struct place *place, const struct item *item, const char *name)
+{
+	struct inodes *inodes = announce->mount->inodes;
+	enum kind kind = KIND_FILE;
+	fuse_ino_t dead;
+	int directory;
+
+	if (item->error) { /* it has died since: the last change is told all the same */
+		inodes_mourn_announced(inodes, item->path);
+		dead = inodes_mourned(inodes, item->path, &kind);
+		if (dead && kind == KIND_FILE)
+			tell_changed(place->parent, name);
+		if (dead)
+			inodes_forget(inodes, dead, 1);
+		return;
+	}
+	kind = inodes_kind(inodes, INODE_NODE, item->path, &item->info.stat, item->info.data);
+	if (inodes_mourn_kind(inodes, item->path, kind)) { /* it has become something else */
+		announce_death(announce, place, item, name);
+		if (enter_parent(place, item->path))
+			announce_birth(announce, place, item, name);
+	} else if (kind == KIND_DIRECTORY) {
+		directory = open_directory(place, item->path);
+		if (directory >= 0) {
+			tell_changed(directory, ".data");
+			(void)close(directory);
+		}
+	} else if (kind == KIND_FILE) {
+		tell_changed(place->parent, name);
+	}
+}
+
+static void announce_item(struct announce *announce, struct place *place, const struct item *item)
+{
+	const char *node = strrchr(item->path, '/') + 1;
+	char name[NAMES_MAX + 1];
+
+	if (!enter_parent(place, item->path) || name_escape(node, node == item->path + 1, name) < 0)
+		return;
+	if (item->change == CACHE_CREATED)
+		announce_birth(announce, place, item, name);
+	else if (item->change == CACHE_DELETED)
+		announce_death(announce, place, item, name);
+	else
+		announce_data(announce, place, item, name);
+}
+
+/* --- The thread --- */
+
+/* The mount's root, and whose device it is on, by what the kernel knows without asking whoever that is. -1: none. */
+static int open_root(const struct announce *announce, unsigned how, dev_t *device)
+{
+	int fd = open(announce->mount->options->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct statx stat;
+
+	if (fd >= 0 && statx(fd, "", (int)(AT_EMPTY_PATH | how), STATX_MODE, &stat) == 0) {
+		*device = makedev(stat.stx_dev_major, stat.stx_dev_minor);
+		return fd;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return -1;
+}
+
+/* The first of the queue, if the cache has answered for it; NULL: not yet, or stopping. */
+static struct item *take_locked(struct announce *announce)
+{
+	struct item *item = announce->queue;
+
+	if (!item || !item->is_read || announce->is_stopping)
+		return NULL;
+	DL_DELETE(announce->queue, item);
+	announce->count--;
+	return item;
+}
+
+static void work(struct announce *announce, struct item *item)
+{
+	struct place place = { .parent = -1 };
+	dev_t device;
+	int done = 0;
+
+	place.root = open_root(announce, AT_STATX_DONT_SYNC, &device);
+	while (item) {
+		if (place.root >= 0 && device == announce->device)
+			announce_item(announce, &place, item);
+		item_free(item);
+		pthread_mutex_lock(&announce->lock);
+		item = ++done < BATCH_MAX ? take_locked(announce) : NULL;
+		pthread_mutex_unlock(&announce->lock);
+	}
+	leave_parent(&place);
+	if (place.root >= 0)
+		(void)close(place.root);
+}
+
+static void *run(void *arg)
+{
+	struct announce *announce = arg;
+	int root;
+
+	atomic_store(&announce->tid, (pid_t)syscall(SYS_gettid));
+	root = open_root(announce, AT_STATX_DONT_SYNC, &announce->device);
+	if (root >= 0)
+		(void)close(root);
+	pthread_mutex_lock(&announce->lock);
+	while (!announce->is_stopping) {
+		struct item *item = take_locked(announce);
+
+		if (item) {
+			pthread_mutex_unlock(&announce->lock);
+			work(announce, item);
+			pthread_mutex_lock(&announce->lock);
+		} else {
+			(void)pthread_cond_wait(&announce->news, &announce->lock);
+		}
+	}
+	pthread_mutex_unlock(&announce->lock);
+	return NULL;
+}
+
+int announce_start(struct announce *announce)
+{
+	int err = pthread_create(&announce->thread, NULL, run, announce);
+
+	pthread_mutex_lock(&announce->lock);
+	announce->is_running = !err;
+	pthread_mutex_unlock(&announce->lock);
+	return -err;
+}
+
+void announce_stop(struct announce *announce)
+{
+	bool was_running;
+
+	if (!announce)
+		return;
+	pthread_mutex_lock(&announce->lock);
+	was_running = announce->is_running;
+	announce->is_running = false;
+	announce->is_stopping = true;
+	pthread_cond_signal(&announce->news);
+	pthread_mutex_unlock(&announce->lock);
+	if (was_running)
+		(void)pthread_join(announce->thread, NULL);
+	atomic_store(&announce->tid, 0);
+}
+
+void announce_free(struct announce *announce)
+{
+	struct item *item, *next;
+
+	if (!announce)
+		return;
+	DL_FOREACH_SAFE (announce->queue, item, next) {
+		DL_DELETE(announce->queue, item);
+		item_free(item);
+	}
+	pthread_cond_destroy(&announce->news);
+	pthread_mutex_destroy(&announce->lock);
+	free(announce);
+}
