@@ -153,15 +153,19 @@ check-both: $(unit_programs) $(BUILD)/zkfs
 demo: $(BUILD)/zkfs
 	scripts/demo
 
-bench_programs := $(addprefix $(BUILD)/bench/,bare files)
+bench_of = $(addprefix $(BUILD)/tests/bench/,$(addsuffix .o,$(1)))
 
-bench: $(BUILD)/zkfs $(bench_programs)
-	tests/bench/run --zkfs $(BUILD)/zkfs --bare $(BUILD)/bench/bare --files $(BUILD)/bench/files
+# Options: make bench BENCH='--rounds 1 --nodes 2000', tests/bench/run --help says which there are.
+bench: $(addprefix $(BUILD)/,zkfs bench/bare bench/files bench/nullfs)
+	tests/bench/run --build $(BUILD) $(BENCH)
 
-$(bench_programs): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/timing.o
+$(BUILD)/bench/bare: $(call bench_of,bare client walk requests remote timing tree)
+$(BUILD)/bench/files: $(call bench_of,files timing tree)
+$(BUILD)/bench/nullfs: $(call bench_of,nullfs)
+$(BUILD)/bench/%:
 	@mkdir -p $(@D)
 	$(quiet) LD $@
-	$(at)$(link) -o $@ $^ -lzookeeper_mt -lpthread
+	$(at)$(link) -o $@ $^ $(libs)
 
 # --- Lint ---
 

@@ -1,223 +1,129 @@
-/* The bare program that zkfs is measured beside; it uses libzookeeper_mt alone.
+/* The bare program that zkfs is measured beside: it uses libzookeeper_mt alone. The parts are in tests/bench/parts.h.
  *
- *     bare HOST:PORT walk PATH WINDOW
+ *     bare HOST:PORT find|cat PATH WINDOW
+ *     bare HOST:PORT exists|get PATH COUNT WINDOW FILES
+ *     bare HOST:PORT set|create|delete PATH COUNT WINDOW
+ *     bare HOST:PORT visible|modified|created PATH COUNT FILE
+ *     bare HOST:PORT watched|reread PATH COUNT
+ *     bare HOST:PORT make|remove PATH FILES
  *
- * walks a tree, keeping WINDOW requests in flight: Stat and data of every znode (a program that wants to know what is a
- * directory needs the Stat too), and the children of those whose Stat says that they have some. Prints the seconds from the
- * session being connected to the last answer, the seconds of the whole program, and how many znodes and bytes it saw.
- *
- *     bare HOST:PORT set PATH COUNT
- *     bare HOST:PORT create DIRECTORY COUNT
- *
- * set the data of a znode that is there, or create new ones in one that is there, by asynchronous requests each of which is
- * awaited before the next: what tests/bench/files.c does through a mount. Print what one took, in seconds: median and mean. */
-#include <errno.h>
-#include <pthread.h>
-#include <stdbool.h>
+ * WINDOW is the number of requests in flight. Times begin when the session is connected. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zookeeper/zookeeper.h>
 
-#include "tests/bench/timing.h"
+#include "tests/bench/client.h"
+#include "tests/bench/parts.h"
 
-struct job {
-	struct job *next;
-	char path[];
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-/* Protected by lock. */
-static struct job *lists, *reads;
-static int in_flight;
-static bool connected;
-static long nodes, bytes;
-
-static void push_locked(struct job **queue, const char *dir, const char *name)
-{
-	size_t size = strlen(dir) + strlen(name) + 2;
-	struct job *job = malloc(sizeof(*job) + size);
-
-	if (!job)
-		abort();
-	(void)snprintf(job->path, size, "%s%s%s", dir, strcmp(dir, "/") == 0 || !*name ? "" : "/", name);
-	job->next = *queue;
-	*queue = job;
-}
-
-static void answered_locked(void)
-{
-	in_flight--;
-	pthread_cond_signal(&changed);
-}
-
-static void on_session(zhandle_t *zh, int type, int state, const char *path, void *arg)
-{
-	(void)zh;
-	(void)path;
-	(void)arg;
-	pthread_mutex_lock(&lock);
-	connected = type == ZOO_SESSION_EVENT && state == ZOO_CONNECTED_STATE;
-	pthread_cond_signal(&changed);
-	pthread_mutex_unlock(&lock);
-}
-
-static void on_data(int rc, const char *value, int len, const struct Stat *stat, const void *arg)
-{
-	const struct job *job = arg;
-
-	(void)value;
-	pthread_mutex_lock(&lock);
-	if (rc == ZOK) {
-		nodes++;
-		bytes += len > 0 ? len : 0;
-		if (stat->numChildren > 0)
-			push_locked(&lists, job->path, "");
-	}
-	answered_locked();
-	pthread_mutex_unlock(&lock);
-	free((void *)job);
-}
-
-static void on_children(int rc, const struct String_vector *names, const struct Stat *stat, const void *arg)
-{
-	const struct job *job = arg;
-
-	(void)stat;
-	pthread_mutex_lock(&lock);
-	if (rc == ZOK) {
-		for (int i = 0; i < names->count; i++)
-			push_locked(&reads, job->path, names->data[i]);
-	}
-	answered_locked();
-	pthread_mutex_unlock(&lock);
-	free((void *)job);
-}
-
-/* Prints what it found. */
-static void walk(zhandle_t *zh, const char *top, int window, double started)
-{
-	double begun = timing_now();
-
-	pthread_mutex_lock(&lock);
-	push_locked(&reads, top, "");
-	while (lists || reads || in_flight > 0) {
-		struct job *job;
-		bool list = lists != NULL;
-
-		if (in_flight >= window || (!lists && !reads)) {
-			pthread_cond_wait(&changed, &lock);
-			continue;
-		}
-		job = list ? lists : reads;
-		*(list ? &lists : &reads) = job->next;
-		in_flight++;
-		pthread_mutex_unlock(&lock);
-		if (list) {
-			if (zoo_aget_children2(zh, job->path, 0, on_children, job) != ZOK)
-				abort();
-		} else {
-			if (zoo_aget(zh, job->path, 0, on_data, job) != ZOK)
-				abort();
-		}
-		pthread_mutex_lock(&lock);
-	}
-	pthread_mutex_unlock(&lock);
-	printf("%.6f %.6f %ld %ld\n", timing_now() - begun, timing_now() - started, nodes, bytes);
-}
-
-static void written(int rc)
-{
-	if (rc != ZOK) {
-		(void)fprintf(stderr, "bare: %s\n", zerror(rc));
-		exit(1);
-	}
-	pthread_mutex_lock(&lock);
-	answered_locked();
-	pthread_mutex_unlock(&lock);
-}
-
-static void on_set(int rc, const struct Stat *stat, const void *arg)
-{
-	(void)stat;
-	(void)arg;
-	written(rc);
-}
-
-static void on_created(int rc, const char *path, const void *arg)
-{
-	(void)path;
-	(void)arg;
-	written(rc);
-}
-
-struct target {
+struct words {
 	zhandle_t *zh;
-	const char *path;
+	const char *servers, *mode, *path, *file;
+	int numbers[3];
 };
 
-static void await_write(void)
+static void run_walk(const struct words *words)
 {
-	pthread_mutex_lock(&lock);
-	while (in_flight > 0)
-		pthread_cond_wait(&changed, &lock);
-	pthread_mutex_unlock(&lock);
+	walk(words->zh, words->path, words->numbers[0], strcmp(words->mode, "cat") == 0);
 }
 
-static void set_one(int number, void *arg)
+static void run_requests(const struct words *words)
 {
-	const struct target *target = arg;
-	char data[TIMING_SIZE];
+	static const char *const names[] = { [REQUEST_EXISTS] = "exists",
+		[REQUEST_GET] = "get",
+		[REQUEST_SET] = "set",
+		[REQUEST_CREATE] = "create",
+		[REQUEST_DELETE] = "delete" };
+	enum request request = REQUEST_EXISTS;
 
-	timing_fill(data, number);
-	in_flight = 1;
-	if (zoo_aset(target->zh, target->path, data, sizeof(data), -1, on_set, NULL) != ZOK)
-		abort();
-	await_write();
+	while (strcmp(words->mode, names[request]) != 0)
+		request++;
+	requests(words->zh, request, words->path, words->numbers[0], words->numbers[1], words->numbers[2]);
 }
 
-static void create_one(int number, void *arg)
+static void run_visible(const struct words *words)
 {
-	const struct target *target = arg;
-	char data[TIMING_SIZE], path[4096];
+	until_visible(words->zh, words->path, words->file, words->numbers[0]);
+}
 
-	timing_fill(data, number);
-	(void)snprintf(path, sizeof(path), "%s/%06d", target->path, number);
-	in_flight = 1;
-	if (zoo_acreate(target->zh, path, data, sizeof(data), &ZOO_OPEN_ACL_UNSAFE, 0, on_created, NULL) != ZOK)
-		abort();
-	await_write();
+static void run_modified(const struct words *words)
+{
+	until_modified(words->zh, words->path, words->file, words->numbers[0]);
+}
+
+static void run_created(const struct words *words)
+{
+	until_created(words->zh, words->path, words->file, words->numbers[0]);
+}
+
+static void run_watched(const struct words *words)
+{
+	zhandle_t *other = client_connect(words->servers);
+
+	until_watched(words->zh, other, words->path, words->numbers[0], strcmp(words->mode, "reread") == 0);
+	zookeeper_close(other);
+}
+
+static void run_make(const struct words *words)
+{
+	make_tree(words->zh, words->path, words->numbers[0]);
+}
+
+static void run_remove(const struct words *words)
+{
+	remove_tree(words->zh, words->path, words->numbers[0]);
+}
+
+static const struct mode {
+	const char *name;
+	void (*run)(const struct words *words);
+	int numbers;
+	bool has_file;
+} modes[] = {
+	{ "find", run_walk, 1, false },
+	{ "cat", run_walk, 1, false },
+	{ "exists", run_requests, 3, false },
+	{ "get", run_requests, 3, false },
+	{ "set", run_requests, 2, false },
+	{ "create", run_requests, 2, false },
+	{ "delete", run_requests, 2, false },
+	{ "visible", run_visible, 1, true },
+	{ "modified", run_modified, 1, true },
+	{ "created", run_created, 1, true },
+	{ "watched", run_watched, 1, false },
+	{ "reread", run_watched, 1, false },
+	{ "make", run_make, 1, false },
+	{ "remove", run_remove, 1, false },
+};
+
+static const struct mode *mode_of(struct words *words, int argc, char **argv)
+{
+	for (size_t i = 0; argc > 4 && i < sizeof(modes) / sizeof(*modes); i++) {
+		const struct mode *mode = &modes[i];
+
+		if (strcmp(argv[2], mode->name) != 0 || argc != 4 + mode->numbers + mode->has_file)
+			continue;
+		*words = (struct words){ .servers = argv[1], .mode = argv[2], .path = argv[3], .file = argv[argc - 1] };
+		for (int number = 0; number < mode->numbers; number++) {
+			words->numbers[number] = atoi(argv[4 + number]);
+			if (words->numbers[number] < 1)
+				return NULL;
+		}
+		return mode;
+	}
+	return NULL;
 }
 
 int main(int argc, char **argv)
 {
-	double started = timing_now();
-	const char *mode = argc == 5 ? argv[2] : "";
-	int count = argc == 5 ? atoi(argv[4]) : 0;
-	bool walks = strcmp(mode, "walk") == 0, sets = strcmp(mode, "set") == 0;
-	struct target target;
+	struct words words;
+	const struct mode *mode = mode_of(&words, argc, argv);
 
-	if (count < 1 || (!walks && !sets && strcmp(mode, "create") != 0)) {
-		(void)fprintf(stderr, "usage: bare HOST:PORT walk|set|create PATH WINDOW|COUNT\n");
+	if (!mode) {
+		(void)fprintf(stderr, "usage: bare HOST:PORT MODE PATH NUMBER... [FILE], see tests/bench/bare.c\n");
 		return 2;
 	}
-	target.path = argv[3];
-	zoo_set_debug_level(ZOO_LOG_LEVEL_ERROR);
-	target.zh = zookeeper_init(argv[1], on_session, 30000, NULL, NULL, 0);
-	if (!target.zh) {
-		perror("zookeeper_init");
-		return 1;
-	}
-	zoo_set_servers_resolution_delay(target.zh, -1);
-	pthread_mutex_lock(&lock);
-	while (!connected)
-		pthread_cond_wait(&changed, &lock);
-	pthread_mutex_unlock(&lock);
-	if (walks)
-		walk(target.zh, target.path, count, started);
-	else
-		timing_print(count, sets ? set_one : create_one, &target);
-	zookeeper_close(target.zh);
+	words.zh = client_connect(words.servers);
+	mode->run(&words);
+	zookeeper_close(words.zh);
 	return 0;
 }

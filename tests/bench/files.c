@@ -1,17 +1,34 @@
-/* Writes small files one after the other, as tests/bench/bare.c does without a filesystem.
+/* Works with small files, one after the other, as tests/bench/bare.c does without a filesystem.
  *
- *     files overwrite FILE COUNT       open(O_WRONLY | O_TRUNC), write, close of a file that is there
- *     files create DIRECTORY COUNT     open(O_WRONLY | O_CREAT), write, close of new names
+ *     files make TOP FILES                   the tree of tests/bench/tree.h
+ *     files stat TOP COUNT FILES             stat() of files of that tree
+ *     files read TOP COUNT FILES             open, read, close of them
+ *     files overwrite FILE COUNT             open(O_WRONLY | O_TRUNC), write, close of a file that is there
+ *     files create DIRECTORY COUNT           open(O_WRONLY | O_CREAT), write, close of new names
+ *     files unlink DIRECTORY COUNT           removes what create made
  *
- * Prints what one took, in seconds: median and mean. */
+ * Prints what one took, in seconds: median, 99th percentile and mean. */
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/bench/timing.h"
+#include "tests/bench/tree.h"
+
+struct target {
+	const char *path;
+	int files;
+};
+
+static void die(const char *path)
+{
+	(void)fprintf(stderr, "files: ");
+	perror(path);
+	exit(1);
+}
 
 static void write_one(const char *path, int flags, int number)
 {
@@ -20,35 +37,108 @@ static void write_one(const char *path, int flags, int number)
 
 	timing_fill(data, number);
 	fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0644);
-	if (fd < 0 || write(fd, data, sizeof(data)) != (ssize_t)sizeof(data) || close(fd)) {
-		perror(path);
-		exit(1);
-	}
+	if (fd < 0 || write(fd, data, sizeof(data)) != (ssize_t)sizeof(data) || close(fd))
+		die(path);
+}
+
+static void stat_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	char path[TREE_PATH];
+	struct stat st;
+
+	tree_pick(path, target->path, number, target->files);
+	if (stat(path, &st))
+		die(path);
+}
+
+static void read_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	char path[TREE_PATH], data[2 * TIMING_SIZE];
+	int fd;
+
+	tree_pick(path, target->path, number, target->files);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, data, sizeof(data)) != TIMING_SIZE || close(fd))
+		die(path);
 }
 
 static void overwrite_one(int number, void *arg)
 {
-	write_one(arg, O_TRUNC, number);
+	const struct target *target = arg;
+
+	write_one(target->path, O_TRUNC, number);
 }
 
 static void create_one(int number, void *arg)
 {
-	char path[4096];
+	const struct target *target = arg;
+	char path[TREE_PATH];
 
-	(void)snprintf(path, sizeof(path), "%s/%06d", (const char *)arg, number);
+	tree_new(path, target->path, number);
 	write_one(path, O_CREAT, number);
 }
 
+static void unlink_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	char path[TREE_PATH];
+
+	tree_new(path, target->path, number);
+	if (unlink(path))
+		die(path);
+}
+
+static void make(const char *top, int files)
+{
+	char path[TREE_PATH];
+
+	for (int i = 0; i < files; i++) {
+		if (i % TREE_FANOUT == 0) {
+			tree_directory(path, top, i / TREE_FANOUT);
+			if (mkdir(path, 0755))
+				die(path);
+		}
+		tree_file(path, top, i);
+		write_one(path, O_CREAT, i);
+	}
+}
+
+static const struct mode {
+	const char *name;
+	int words;
+	void (*one)(int number, void *arg);
+} modes[] = {
+	{ "make", 4, NULL },
+	{ "stat", 5, stat_one },
+	{ "read", 5, read_one },
+	{ "overwrite", 4, overwrite_one },
+	{ "create", 4, create_one },
+	{ "unlink", 4, unlink_one },
+};
+
 int main(int argc, char **argv)
 {
-	const char *mode = argc == 4 ? argv[1] : "";
-	int count = argc == 4 ? atoi(argv[3]) : 0;
-	bool overwrites = strcmp(mode, "overwrite") == 0;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		struct target target;
+		int count;
 
-	if (count < 1 || (!overwrites && strcmp(mode, "create") != 0)) {
-		(void)fprintf(stderr, "usage: files overwrite|create PATH COUNT\n");
-		return 2;
+		if (argc != modes[i].words || strcmp(argv[1], modes[i].name) != 0)
+			continue;
+		target.path = argv[2];
+		count = atoi(argv[3]);
+		target.files = argc > 4 ? atoi(argv[4]) : 1;
+		if (count < 1 || target.files < 1)
+			break;
+		if (modes[i].one)
+			timing_run(count, modes[i].one, &target);
+		else
+			make(target.path, count);
+		return 0;
 	}
-	timing_print(count, overwrites ? overwrite_one : create_one, argv[2]);
-	return 0;
+	(void)fprintf(stderr,
+		"usage: files make|overwrite|create|unlink PATH COUNT\n"
+		"       files stat|read PATH COUNT FILES\n");
+	return 2;
 }

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#define UNCOUNTED 100
-
 double timing_now(void)
 {
 	struct timespec t;
@@ -27,23 +25,30 @@ static int compare(const void *one, const void *two)
 	return (a > b) - (a < b);
 }
 
-void timing_print(int count, void (*one)(int number, void *arg), void *arg)
+void timing_print(double *took, int count)
+{
+	double sum = 0;
+
+	qsort(took, (size_t)count, sizeof(*took), compare);
+	for (int i = 0; i < count; i++)
+		sum += took[i];
+	printf("%.9f %.9f %.9f\n", took[count / 2], took[count * 99L / 100], sum / count);
+}
+
+void timing_run(int count, void (*one)(int number, void *arg), void *arg)
 {
 	double *took = calloc((size_t)count, sizeof(*took));
-	double sum = 0;
 
 	if (!took)
 		abort();
-	for (int i = 0; i < UNCOUNTED; i++)
+	for (int i = 0; i < TIMING_UNCOUNTED; i++)
 		one(i, arg);
 	for (int i = 0; i < count; i++) {
 		double begun = timing_now();
 
-		one(UNCOUNTED + i, arg);
+		one(TIMING_UNCOUNTED + i, arg);
 		took[i] = timing_now() - begun;
-		sum += took[i];
 	}
-	qsort(took, (size_t)count, sizeof(*took), compare);
-	printf("%.9f %.9f\n", took[count / 2], sum / count);
+	timing_print(took, count);
 	free(took);
 }

@@ -1,0 +1,113 @@
+"""The rows of the benchmark: what they are called, printed as a table with ratios, and drawn."""
+import os
+import statistics
+import subprocess
+
+# Each step, its row and unit; see contenders.py for what it measures. "one" is an operation, or a znode of those walked.
+STEPS = {
+    "find": ("find", "ms", "one"),
+    "cat": ("cat of everything", "ms", "one"),
+    "stat": ("stat", "µs", "one"),
+    "open+read+close": ("open+read+close", "µs", "one"),
+    "overwrite": ("overwrite", "µs", "one"),
+    "create": ("create with contents", "µs", "one"),
+    "unlink": ("unlink", "µs", "one"),
+    "visible": ("set elsewhere to visible", "µs", None),
+    "modified": ("set elsewhere to IN_MODIFY", "µs", None),
+    "created": ("create elsewhere to IN_CREATE", "µs", None),
+}
+COLUMNS = ("zkfs", "tmpfs", "passthrough", "bare", "bare, 256", "Kazoo")
+WALKS = ("find", "cat")
+EVENTS = ("visible", "modified", "created")
+SCALES = {"ms": 1e3, "µs": 1e6, "bytes": 1}
+NAME, VALUE, RATIO = 34, 11, 9
+PICTURES = {"svg": "svg size 1200,{height} font 'sans,12' background 'white'",
+            "png": "pngcairo size 1200,{height} font 'sans,10'"}
+COLORS = ("#c0392b", "#95a5a6", "#7f8c8d", "#2980b9", "#85c1e9", "#f39c12")
+
+
+def number(value):
+    """Three digits, but no more than are left of the point."""
+    return "%.*f" % (0 if value >= 100 else 1 if value >= 10 else 2, value)
+
+
+def cells(results, step, key):
+    """The median of each contender's rounds; None where one of them waited in vain."""
+    found = {}
+    for name, measured in results.get(step, {}).items():
+        values = [m[key] for m in measured if key in m]
+        if values:
+            found[name] = None if None in values else statistics.median(values)
+    return found
+
+
+def rows(results):
+    """Name, unit and cells of every row that was measured."""
+    for step, (name, unit, _) in STEPS.items():
+        for key, suffix in (("seconds", ", cold" if step in WALKS else ", median" if step in EVENTS else ""),
+                            ("warm", ", warm"), ("p99", ", p99")):
+            if key != "p99" or step in EVENTS:
+                yield name + suffix, unit, cells(results, step, key)
+    for step, (name, _, _) in STEPS.items():
+        yield "processor time: " + name, "µs", cells(results, step, "cpu")
+    for step in WALKS:
+        yield "memory per znode: " + STEPS[step][0], "bytes", cells(results, step, "memory")
+
+
+def line_of(name, unit, found):
+    values, ratios = "", ""
+    for column in COLUMNS:
+        value = found.get(column)
+        words = "" if column not in found else "none" if value is None else number(value * SCALES[unit])
+        values += words.rjust(VALUE + 2 if column == "passthrough" else VALUE)
+        if column != "zkfs":
+            own = found.get("zkfs")
+            ratios += ("" if not value or own is None else number(own / value)).rjust(RATIO + 4 if column == "passthrough" else RATIO + 1)
+    return (name.ljust(NAME) + unit.rjust(6) + values + "  |" + ratios).rstrip()
+
+
+def print_table(files, results):
+    rounds = max(len(measured) for step in results.values() for measured in step.values())
+    head = "".join(c.rjust(VALUE + 2 if c == "passthrough" else VALUE) for c in COLUMNS)
+    ratios = "".join(c.rjust(RATIO + 4 if c == "passthrough" else RATIO + 1) for c in COLUMNS[1:])
+    print()
+    print(" " * (NAME + 6 + len(head)) + "  |  zkfs, times")
+    print(("%s files, medians of %d" % (format(files, ","), rounds)).ljust(NAME + 6) + head + "  |" + ratios)
+    print("-" * (NAME + 6 + len(head) + 3 + len(ratios)))
+    for name, unit, found in rows(results):
+        if found:
+            print(line_of(name, unit, found))
+    print(flush=True)
+    
+
+def drawn_rows(files, results):
+    """Name and µs of one operation, or of one znode of a walk."""
+    for step, (name, _, _) in STEPS.items():
+        per = files if step in WALKS else 1
+        for key, suffix in (("seconds", ", cold" if step in WALKS else ""), ("warm", ", warm")):
+            found = cells(results, step, key)
+            if any(found.values()):
+                yield (name + suffix).replace(" elsewhere ", " elsewhere\\n").replace(" of everything", ""), {
+                    column: value * 1e6 / per for column, value in found.items() if value}
+
+
+def script(trees, terminal, output):
+    """For gnuplot: a panel for each tree."""
+    lines = ["set terminal " + terminal.format(height=420 * len(trees)), "set output '%s'" % output.replace("'", "''"),
+             "set style data histograms", "set style histogram clustered gap 1", "set style fill solid border -1",
+             "set boxwidth 0.9", "set logscale y", "set format y '%g'", "set grid ytics", "set ylabel 'µs, less is better'",
+             "set key outside right top", "set xtics scale 0", "set datafile missing '?'",
+             "set multiplot layout %d,1" % len(trees)]
+    for index, (files, results) in enumerate(trees):
+        lines.append("$tree%d << END" % index)
+        for name, found in drawn_rows(files, results):
+            lines.append('"%s" ' % name + " ".join("%g" % found[c] if c in found else "?" for c in COLUMNS))
+        lines += ["END", "set title '%s files: one operation, or one file of a walk'" % format(files, ",")]
+        lines.append("plot " + ", ".join("$tree%d using %d%s title '%s' linecolor rgb '%s'" % (
+            index, column + 2, ":xtic(1)" if column == 0 else "", name, COLORS[column]) for column, name in enumerate(COLUMNS)))
+    return "\n".join(lines + ["unset multiplot", ""])
+
+
+def draw(directory, trees):
+    for kind, terminal in PICTURES.items():
+        subprocess.run(["gnuplot"], input=script(trees, terminal, os.path.join(directory, "bench." + kind)), text=True, check=True)
