@@ -1,13 +1,13 @@
 /* The bare program that zkfs is measured beside: it uses libzookeeper_mt alone. The parts are in tests/bench/parts.h.
  *
- *     bare HOST:PORT find|cat PATH WINDOW
+ *     bare HOST:PORT find|cat PATH WINDOW LIMIT
  *     bare HOST:PORT exists|get PATH COUNT WINDOW FILES
  *     bare HOST:PORT set|create|delete PATH COUNT WINDOW
  *     bare HOST:PORT visible|modified|created PATH COUNT FILE
  *     bare HOST:PORT watched|reread PATH COUNT
  *     bare HOST:PORT make|remove PATH FILES
  *
- * WINDOW is the number of requests in flight. Times begin when the session is connected. */
+ * WINDOW is the number of requests in flight, LIMIT a number of znodes. Times begin when the session is connected. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ struct words {
 
 static void run_walk(const struct words *words)
 {
-	walk(words->zh, words->path, words->numbers[0], strcmp(words->mode, "cat") == 0);
+	walk(words->zh, words->path, words->numbers[0], words->numbers[1], strcmp(words->mode, "cat") == 0);
 }
 
 static void run_requests(const struct words *words)
@@ -79,8 +79,8 @@ static const struct mode {
 	int numbers;
 	bool has_file;
 } modes[] = {
-	{ "find", run_walk, 1, false },
-	{ "cat", run_walk, 1, false },
+	{ "find", run_walk, 2, false },
+	{ "cat", run_walk, 2, false },
 	{ "exists", run_requests, 3, false },
 	{ "get", run_requests, 3, false },
 	{ "set", run_requests, 2, false },

@@ -20,9 +20,9 @@ COLUMNS = ("zkfs", "tmpfs", "passthrough", "bare", "bare, 256", "Kazoo")
 WALKS = ("find", "cat")
 EVENTS = ("visible", "modified", "created")
 SCALES = {"ms": 1e3, "µs": 1e6, "bytes": 1}
-NAME, VALUE, RATIO = 34, 11, 9
-PICTURES = {"svg": "svg size 1200,{height} font 'sans,12' background 'white'",
-            "png": "pngcairo size 1200,{height} font 'sans,10'"}
+NAME, VALUE, RATIO = 37, 11, 9
+PICTURES = {"svg": "svg noenhanced size 1200,{height} font 'sans,13' background 'white'",
+            "png": "pngcairo noenhanced size 1200,{height} font 'sans,10'"}
 COLORS = ("#c0392b", "#95a5a6", "#7f8c8d", "#2980b9", "#85c1e9", "#f39c12")
 
 
@@ -35,7 +35,7 @@ def cells(results, step, key):
     """The median of each contender's rounds; None where one of them waited in vain."""
     found = {}
     for name, measured in results.get(step, {}).items():
-        values = [m[key] for m in measured if key in m]
+        values = [m[key] for m in measured if m and key in m]
         if values:
             found[name] = None if None in values else statistics.median(values)
     return found
@@ -66,8 +66,7 @@ def line_of(name, unit, found):
     return (name.ljust(NAME) + unit.rjust(6) + values + "  |" + ratios).rstrip()
 
 
-def print_table(files, results):
-    rounds = max(len(measured) for step in results.values() for measured in step.values())
+def print_table(files, results, rounds):
     head = "".join(c.rjust(VALUE + 2 if c == "passthrough" else VALUE) for c in COLUMNS)
     ratios = "".join(c.rjust(RATIO + 4 if c == "passthrough" else RATIO + 1) for c in COLUMNS[1:])
     print()
@@ -78,7 +77,7 @@ def print_table(files, results):
         if found:
             print(line_of(name, unit, found))
     print(flush=True)
-    
+
 
 def drawn_rows(files, results):
     """Name and µs of one operation, or of one znode of a walk."""
@@ -87,22 +86,24 @@ def drawn_rows(files, results):
         for key, suffix in (("seconds", ", cold" if step in WALKS else ""), ("warm", ", warm")):
             found = cells(results, step, key)
             if any(found.values()):
-                yield (name + suffix).replace(" elsewhere ", " elsewhere\\n").replace(" of everything", ""), {
-                    column: value * 1e6 / per for column, value in found.items() if value}
+                label = (name + suffix).replace(" of everything", "").replace("+close", "+\nclose").replace("here to ", "here to\n")
+                yield label.replace(" ", "\n", 1), {c: value * 1e6 / per for c, value in found.items() if value}
 
 
 def script(trees, terminal, output):
     """For gnuplot: a panel for each tree."""
     lines = ["set terminal " + terminal.format(height=420 * len(trees)), "set output '%s'" % output.replace("'", "''"),
-             "set style data histograms", "set style histogram clustered gap 1", "set style fill solid border -1",
+             "set style data histograms", "set style histogram clustered gap 1", "set style fill solid noborder",
              "set boxwidth 0.9", "set logscale y", "set format y '%g'", "set grid ytics", "set ylabel 'µs, less is better'",
-             "set key outside right top", "set xtics scale 0", "set datafile missing '?'",
+             "set xtics scale 0", "set bmargin 5", "set tics nomirror", "set border 3", "set datafile missing '?'",
              "set multiplot layout %d,1" % len(trees)]
     for index, (files, results) in enumerate(trees):
+        drawn = list(drawn_rows(files, results))
         lines.append("$tree%d << END" % index)
-        for name, found in drawn_rows(files, results):
-            lines.append('"%s" ' % name + " ".join("%g" % found[c] if c in found else "?" for c in COLUMNS))
-        lines += ["END", "set title '%s files: one operation, or one file of a walk'" % format(files, ",")]
+        for name, found in drawn:
+            lines.append('"%s" ' % name.replace("\n", "\\n") +
+                         " ".join("%g" % found[c] if c in found else "?" for c in COLUMNS))
+        lines += ["END", "unset key" if index else "set key outside top center horizontal", "set xrange [-0.6:%g]" % (len(drawn) - 0.4), "set title '%s files: one operation, or one file of a walk'" % format(files, ",")]
         lines.append("plot " + ", ".join("$tree%d using %d%s title '%s' linecolor rgb '%s'" % (
             index, column + 2, ":xtic(1)" if column == 0 else "", name, COLORS[column]) for column, name in enumerate(COLUMNS)))
     return "\n".join(lines + ["unset multiplot", ""])

@@ -74,18 +74,18 @@ static void on_children(int rc, const struct String_vector *names, const struct 
 	free((void *)job);
 }
 
-void walk(zhandle_t *zh, const char *top, int window, bool with_data)
+void walk(zhandle_t *zh, const char *top, int window, int limit, bool with_data)
 {
 	double begun = timing_now();
 
 	pthread_mutex_lock(&lock);
 	push_locked(&looks, top, "");
-	while (lists || looks || in_flight > 0) {
+	while ((nodes < limit && (lists || looks)) || in_flight > 0) {
 		struct job *job;
 		bool is_list = lists != NULL;
 		int rc;
 
-		if (in_flight >= window || (!lists && !looks)) {
+		if (in_flight >= window || nodes >= limit || (!lists && !looks)) {
 			pthread_cond_wait(&changed, &lock);
 			continue;
 		}
