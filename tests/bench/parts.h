@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <zookeeper/zookeeper.h>
 
-/* walk.c: sees all of a tree, window requests being in flight; the Stat of each znode (a program that wants to know what is a
- * directory needs it), its data as well if asked for, and the children of those whose Stat says that they have some. Ends when it has seen limit znodes. Prints
- * seconds, znodes and bytes seen. */
+/* walk.c: sees all of a tree, or limit znodes of it, window requests being in flight; the Stat of each (a program that wants to
+ * know what is a directory needs it), its data as well if asked for, and the children of those whose Stat says that they have
+ * some. Prints seconds, znodes and bytes seen. */
 void walk(zhandle_t *zh, const char *top, int window, int limit, bool with_data);
 
 /* requests.c: count requests of one kind. One by one: prints median, 99th percentile and mean of what one took; with more

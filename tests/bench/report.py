@@ -20,15 +20,16 @@ COLUMNS = ("zkfs", "tmpfs", "passthrough", "bare", "bare, 256", "Kazoo")
 WALKS = ("find", "cat")
 EVENTS = ("visible", "modified", "created")
 SCALES = {"ms": 1e3, "µs": 1e6, "bytes": 1}
-NAME, VALUE, RATIO = 37, 11, 9
+NAME, UNIT = 37, 6
+WIDTHS = [max(len(column), 7) + 3 for column in COLUMNS]
 PICTURES = {"svg": "svg noenhanced size 1200,{height} font 'sans,13' background 'white'",
             "png": "pngcairo noenhanced size 1200,{height} font 'sans,10'"}
 COLORS = ("#c0392b", "#95a5a6", "#7f8c8d", "#2980b9", "#85c1e9", "#f39c12")
 
 
 def number(value):
-    """Three digits, but no more than are left of the point."""
-    return "%.*f" % (0 if value >= 100 else 1 if value >= 10 else 2, value)
+    """About three digits."""
+    return "%.*f" % (0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3, value)
 
 
 def cells(results, step, key):
@@ -54,28 +55,27 @@ def rows(results):
         yield "memory per znode: " + STEPS[step][0], "bytes", cells(results, step, "memory")
 
 
-def line_of(name, unit, found):
-    values, ratios = "", ""
-    for column in COLUMNS:
-        value = found.get(column)
-        words = "" if column not in found else "none" if value is None else number(value * SCALES[unit])
-        values += words.rjust(VALUE + 2 if column == "passthrough" else VALUE)
-        if column != "zkfs":
-            own = found.get("zkfs")
-            ratios += ("" if not value or own is None else number(own / value)).rjust(RATIO + 4 if column == "passthrough" else RATIO + 1)
-    return (name.ljust(NAME) + unit.rjust(6) + values + "  |" + ratios).rstrip()
+def line_of(name, unit, values, ratios):
+    return (name.ljust(NAME) + unit.rjust(UNIT) + "".join(value.rjust(width) for value, width in zip(values, WIDTHS)) +
+            "  |" + "".join(ratio.rjust(width) for ratio, width in zip(ratios, WIDTHS[1:]))).rstrip()
+
+
+def row_of(name, unit, found):
+    zkfs = found.get("zkfs")
+    values = ["" if c not in found else "none" if found[c] is None else number(found[c] * SCALES[unit]) for c in COLUMNS]
+    ratios = [number(zkfs / found[c]) if zkfs is not None and found.get(c) else "" for c in COLUMNS[1:]]
+    return line_of(name, unit, values, ratios)
 
 
 def print_table(files, results, rounds):
-    head = "".join(c.rjust(VALUE + 2 if c == "passthrough" else VALUE) for c in COLUMNS)
-    ratios = "".join(c.rjust(RATIO + 4 if c == "passthrough" else RATIO + 1) for c in COLUMNS[1:])
+    head = line_of("%s files, medians of %d" % (format(files, ","), rounds), "", COLUMNS, COLUMNS[1:])
     print()
-    print(" " * (NAME + 6 + len(head)) + "  |  zkfs, times")
-    print(("%s files, medians of %d" % (format(files, ","), rounds)).ljust(NAME + 6) + head + "  |" + ratios)
-    print("-" * (NAME + 6 + len(head) + 3 + len(ratios)))
+    print(" " * head.index("|") + "|  zkfs, times")
+    print(head)
+    print("-" * len(head))
     for name, unit, found in rows(results):
         if found:
-            print(line_of(name, unit, found))
+            print(row_of(name, unit, found))
     print(flush=True)
 
 
@@ -103,12 +103,17 @@ def script(trees, terminal, output):
         for name, found in drawn:
             lines.append('"%s" ' % name.replace("\n", "\\n") +
                          " ".join("%g" % found[c] if c in found else "?" for c in COLUMNS))
-        lines += ["END", "unset key" if index else "set key outside top center horizontal", "set xrange [-0.6:%g]" % (len(drawn) - 0.4), "set title '%s files: one operation, or one file of a walk'" % format(files, ",")]
-        lines.append("plot " + ", ".join("$tree%d using %d%s title '%s' linecolor rgb '%s'" % (
-            index, column + 2, ":xtic(1)" if column == 0 else "", name, COLORS[column]) for column, name in enumerate(COLUMNS)))
+        bars = ", ".join("$tree%d using %d%s title '%s' linecolor rgb '%s'" % (
+            index, column + 2, ":xtic(1)" if column == 0 else "", name, COLORS[column]) for column, name in enumerate(COLUMNS))
+        lines += ["END", "unset key" if index else "set key outside top center horizontal",
+                  "set xrange [-0.6:%g]" % (len(drawn) - 0.4),
+                  "set title '%s files: one operation, or one file of a walk'" % format(files, ","), "plot " + bars]
     return "\n".join(lines + ["unset multiplot", ""])
 
 
 def draw(directory, trees):
     for kind, terminal in PICTURES.items():
-        subprocess.run(["gnuplot"], input=script(trees, terminal, os.path.join(directory, "bench." + kind)), text=True, check=True)
+        output = os.path.join(directory, "bench." + kind)
+        drawn = subprocess.run(["gnuplot"], input=script(trees, terminal, output), text=True, check=False)
+        if drawn.returncode:
+            raise OSError("gnuplot cannot draw '%s'" % output)

@@ -1,5 +1,6 @@
 """The steps as a Python program does them that uses Kazoo, one request after the other; see contenders.py."""
 import contextlib
+import logging
 import statistics
 import threading
 import time
@@ -12,6 +13,9 @@ from contenders import FANOUT, SIZE, Failure
 OPERATIONS, CHANGES = 500, 100
 STRIDE = 7919  # tree.c's
 DEADLINE = 2  # remote.c's
+
+# What matters of it comes as an exception as well.
+logging.getLogger("kazoo").addHandler(logging.NullHandler())
 
 
 @contextlib.contextmanager
