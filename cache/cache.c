@@ -429,7 +429,7 @@ static void note(struct cache *cache, bool *what)
 	pthread_mutex_unlock(&cache->lock);
 }
 
-static void on_epoch(bool watching, void *arg)
+static void on_epoch(bool watching, int64_t zxid, void *arg)
 {
 	struct cache *cache = arg;
 
@@ -440,12 +440,19 @@ static void on_epoch(bool watching, void *arg)
 	tree_connected(cache->tree, watching);
 	atomic_store(&cache->is_watching, watching);
 	note(cache, &cache->is_announced);
+	if (!watching)
+		return;
+	if (cache->told && cache->resumed)
+		cache->resumed(cache->told, zxid, cache->foreign_arg);
+	cache->told = zxid;
 }
 
-static void on_broken(void *arg)
+static void on_broken(int64_t zxid, void *arg)
 {
 	struct cache *cache = arg;
 
+	if (atomic_load(&cache->is_watching) && zxid > cache->told)
+		cache->told = zxid;
 	atomic_store(&cache->is_watching, false);
 	tree_broken(cache->tree);
 	own_break(cache->own);
@@ -573,6 +580,7 @@ struct cache *cache_new(const struct cache_config *config)
 	cache->timeout = config->timeout;
 	cache->changed = config->changed;
 	cache->foreign = config->foreign;
+	cache->resumed = config->resumed;
 	cache->foreign_arg = config->foreign_arg;
 	cache->changed_arg = config->changed_arg;
 	if (make_parts(cache, config))

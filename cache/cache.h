@@ -35,6 +35,10 @@ enum cache_change {
  * the cache answers nothing older than the change. Changes of our own are told like anybody's. */
 typedef void cache_changed_cb(enum cache_change change, const char *path, void *arg);
 
+/* The stream is back after a gap: what was changed by transactions after `from` and up to `to` was not told of, or perhaps was. On
+ * the stream's thread. */
+typedef void cache_resumed_cb(int64_t from, int64_t to, void *arg);
+
 struct cache_config {
 	const char *servers;		       /* "host:port,…" */
 	const char *chroot;		       /* "" or "/app" */
@@ -48,7 +52,8 @@ struct cache_config {
 	/* The same for what others did alone: CREATED, CHANGED, DELETED, each znode's in order, after changed was called for it, on
 	 * any of the cache's threads. May be NULL. */
 	cache_changed_cb *foreign;
-	void *foreign_arg;
+	cache_resumed_cb *resumed; /* may be NULL */
+	void *foreign_arg;	   /* of both */
 };
 
 /* NULL: no memory or no threads; errno says which. */

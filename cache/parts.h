@@ -23,7 +23,9 @@ struct cache {
 	cache_changed_cb *changed;
 	void *changed_arg;
 	cache_changed_cb *foreign;
+	cache_resumed_cb *resumed;
 	void *foreign_arg;
+	int64_t told; /* the stream's thread's own: changes up to this have been told of; 0: not known */
 	_Atomic(bool) is_watching;
 	_Atomic(uint64_t) moment;
 	_Atomic(bool)

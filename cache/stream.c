@@ -299,6 +299,7 @@ static int64_t deadline_of(const struct stream *stream, const struct request *re
 static void disconnect(struct stream *stream, int error)
 {
 	bool was_announced = stream->is_announced;
+	int64_t passed;
 
 	if (error == 0)
 		log_info("reading from another server now: the session has moved");
@@ -312,6 +313,7 @@ static void disconnect(struct stream *stream, int error)
 	fences_broken(&stream->fences);
 	pthread_mutex_lock(&stream->lock);
 	stream->connection++;
+	passed = stream->passed;
 	atomic_store(&stream->passed, 0);
 	pthread_mutex_unlock(&stream->lock);
 	stream->state = STATE_IDLE;
@@ -323,10 +325,10 @@ static void disconnect(struct stream *stream, int error)
 		stream->retry_delay = RETRY_MAX;
 	stream->retry_at = clock_now() + stream->retry_delay;
 	if (was_announced)
-		stream->handlers.broken(stream->handlers.arg);
+		stream->handlers.broken(passed, stream->handlers.arg);
 }
 
-static void announce(struct stream *stream, bool watching)
+static void announce(struct stream *stream, bool watching, int64_t zxid)
 {
 	stream->is_announced = true;
 	stream->silent_since = INT64_MAX;
@@ -334,7 +336,7 @@ static void announce(struct stream *stream, bool watching)
 		log_info("connected for reads again");
 	stream->has_complained = false;
 	stream->can_multi_read = watching && !stream->refuses_multi_read; /* came with the same release */
-	stream->handlers.epoch(watching, stream->handlers.arg);
+	stream->handlers.epoch(watching, zxid, stream->handlers.arg);
 }
 
 static void connect_now(struct stream *stream)
@@ -389,7 +391,7 @@ static int handle_connect(struct stream *stream, struct wire_in *in)
 		wire_put_auth(&stream->link.out, credential->scheme, credential->id, strlen(credential->id));
 	}
 	if (stream->refuses_watch)
-		announce(stream, false);
+		announce(stream, false, 0);
 	else if (!put_own_request(stream, WIRE_ADD_WATCH))
 		return -ENOMEM;
 	return 0;
@@ -455,12 +457,12 @@ static int answer_batch(struct stream *stream, int32_t xid, int error, struct wi
 	return err > 0 ? -EBADMSG : err;
 }
 
-static void watch_answered(struct stream *stream, int error)
+static void watch_answered(struct stream *stream, const struct wire_header *header)
 {
 	free(pop_sent(stream));
-	if (error)
-		stream->refuses_watch = error == UNIMPLEMENTED;
-	announce(stream, error == 0);
+	if (header->error)
+		stream->refuses_watch = header->error == UNIMPLEMENTED;
+	announce(stream, header->error == 0, header->zxid);
 }
 
 /* Bytes per answer: rises at once, sinks slowly. */
@@ -484,7 +486,7 @@ static int handle_reply(struct stream *stream, const struct wire_header *header,
 	if (!oldest || oldest->xid != header->xid)
 		return -EBADMSG;
 	if (oldest->op == WIRE_ADD_WATCH)
-		watch_answered(stream, header->error);
+		watch_answered(stream, header);
 	else if (oldest->op == WIRE_SYNC)
 		free(pop_sent(stream));
 	else if (oldest->in_batch)

@@ -43,10 +43,11 @@ typedef void stream_reply_cb(const struct stream_reply *reply, void *arg);
 /* News. All are called on the stream's thread, which they must not block. */
 struct stream_handlers {
 	/* A connection is ready; its replies follow. watching: the server took the recursive watch. If not, nothing will
-	 * tell of changes (WatchManagerOptimized, servers before 3.6, lookalikes: rule 7). */
-	void (*epoch)(bool watching, void *arg);
-	/* The connection ended, after any number of replies. */
-	void (*broken)(void *arg);
+	 * tell of changes (WatchManagerOptimized, servers before 3.6, lookalikes: rule 7). zxid: it tells of every one after
+	 * this. */
+	void (*epoch)(bool watching, int64_t zxid, void *arg);
+	/* The connection ended, after any number of replies. zxid: every change up to this has been told of, if it was watching. */
+	void (*broken)(int64_t zxid, void *arg);
 	/* type: WIRE_CREATED, WIRE_DELETED or WIRE_DATA_CHANGED. */
 	void (*event)(enum wire_event_type type, const char *path, void *arg);
 	/* A server refused a credential; said each time it happens. */

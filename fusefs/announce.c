@@ -19,7 +19,7 @@
 #include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
-#include "fusefs/symlink.h"
+#include "fusefs/survey.h"
 
 enum {
 	BATCH_MAX = 64,	     /* announcements while the root is open */
@@ -35,6 +35,7 @@ struct item {
 	bool is_read; /* under announce->lock, as the next two: the cache has answered */
 	int error;
 	struct node_info info; /* of the znode now */
+	int64_t from, to;      /* CACHE_UNSURE: a gap, to be looked into */
 	char path[];
 };
 
@@ -44,15 +45,16 @@ enum phase { PHASE_IDLE, PHASE_MAKING, PHASE_REMOVING };
 struct announce {
 	struct mount *mount;
 	pthread_t thread;
-	_Atomic(pid_t) tid; /* 0: the thread does not run */
-	dev_t device;	    /* the thread's own: the mount's */
+	_Atomic(bool) is_stopping; /* set under lock */
+	_Atomic(pid_t) tid;	   /* 0: the thread does not run */
+	dev_t device;		   /* the thread's own, as the next: the mount's */
+	int64_t missed;		   /* where the gap begins that could not be looked into; 0: there is none */
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t news;
 	struct item *queue;
 	size_t count;
 	bool is_running;
-	bool is_stopping;
 	bool has_overflowed; /* and the log says so */
 	enum phase phase;
 	const struct item *item;
@@ -184,6 +186,23 @@ void announce_foreign(enum cache_change change, const char *path, void *arg)
 	free(parent);
 }
 
+void announce_resumed(int64_t from, int64_t to, void *arg)
+{
+	struct announce *announce = arg;
+	struct item *item = calloc(1, sizeof(*item) + 1);
+
+	if (!item || !may_queue(announce)) {
+		free(item);
+		return;
+	}
+	item->announce = announce;
+	item->change = CACHE_UNSURE;
+	item->is_read = true;
+	item->from = from;
+	item->to = to;
+	notify_after(announce->mount->notify, push, item);
+}
+
 /* --- The requests that come of it, on libfuse's threads --- */
 
 static struct announce *announce_of(fuse_req_t req)
@@ -193,12 +212,16 @@ static struct announce *announce_of(fuse_req_t req)
 	return mount->announce;
 }
 
-bool announce_is_caller(fuse_req_t req)
+bool announce_is_thread(struct announce *announce, pid_t thread)
 {
-	struct announce *announce = announce_of(req);
 	pid_t tid = announce ? atomic_load(&announce->tid) : 0;
 
-	return tid && fuse_req_ctx(req)->pid == tid;
+	return tid && thread == tid;
+}
+
+bool announce_is_caller(fuse_req_t req)
+{
+	return announce_is_thread(announce_of(req), fuse_req_ctx(req)->pid);
 }
 
 /* Whether a request names what is being announced, which *path is then or not; the caller frees it. */
@@ -572,15 +595,15 @@ static void announce_item(struct announce *announce, struct place *place, const 
 		announce_data(announce, place, item, name);
 }
 
-/* --- The thread --- */
+/* --- The mount's root --- */
 
 /* The mount's root, and whose device it is on, by what the kernel knows without asking whoever that is. -1: none. */
-static int open_root(const struct announce *announce, unsigned how, dev_t *device)
+static int open_root(const struct announce *announce, dev_t *device)
 {
 	int fd = open(announce->mount->options->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct statx stat;
 
-	if (fd >= 0 && statx(fd, "", (int)(AT_EMPTY_PATH | how), STATX_MODE, &stat) == 0) {
+	if (fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MODE, &stat) == 0) {
 		*device = makedev(stat.stx_dev_major, stat.stx_dev_minor);
 		return fd;
 	}
@@ -588,6 +611,62 @@ static int open_root(const struct announce *announce, unsigned how, dev_t *devic
 		(void)close(fd);
 	return -1;
 }
+
+static void enter_root(const struct announce *announce, struct place *place)
+{
+	dev_t device;
+
+	*place = (struct place){ .parent = -1, .root = open_root(announce, &device) };
+	if (place->root >= 0 && device != announce->device) {
+		(void)close(place->root);
+		place->root = -1;
+	}
+}
+
+static void leave_root(struct place *place)
+{
+	leave_parent(place);
+	if (place->root >= 0)
+		(void)close(place->root);
+}
+
+/* The mount's root is open for one announcement only: there may be many, and hours between two gaps. */
+static void found_in_gap(enum cache_change change, const char *path, const struct node_info *info, void *arg)
+{
+	struct announce *announce = arg;
+	size_t size = strlen(path) + 1;
+	struct item *item = calloc(1, sizeof(*item) + size);
+	struct place place;
+
+	if (!item)
+		return;
+	item->change = change;
+	if (info)
+		node_info_copy(&item->info, info);
+	memcpy(item->path, path, size);
+	if (change == CACHE_DELETED) {
+		inodes_died(announce->mount->inodes, path);
+		inodes_mourn(announce->mount->inodes, path);
+	}
+	enter_root(announce, &place);
+	if (place.root >= 0)
+		announce_item(announce, &place, item);
+	leave_root(&place);
+	item_free(item);
+}
+
+/* What cannot be looked into now, because the stream is gone again, is part of the next gap. */
+static void look_into_gap(struct announce *announce, const struct item *gap)
+{
+	int64_t from = announce->missed ? announce->missed : gap->from;
+	int err = survey(announce->mount, from, gap->to, &announce->is_stopping, found_in_gap, announce);
+
+	announce->missed = err ? from : 0;
+	if (err && err != -ECANCELED)
+		log_info("cannot look yet for what happened meanwhile: %s", strerror(-err));
+}
+
+/* --- The thread --- */
 
 /* The first of the queue, if the cache has answered for it; NULL: not yet, or stopping. */
 static struct item *take_locked(struct announce *announce)
@@ -603,22 +682,24 @@ static struct item *take_locked(struct announce *announce)
 
 static void work(struct announce *announce, struct item *item)
 {
-	struct place place = { .parent = -1 };
-	dev_t device;
+	struct place place;
 	int done = 0;
 
-	place.root = open_root(announce, AT_STATX_DONT_SYNC, &device);
+	enter_root(announce, &place);
 	while (item) {
-		if (place.root >= 0 && device == announce->device)
+		if (item->change == CACHE_UNSURE) {
+			leave_root(&place);
+			look_into_gap(announce, item);
+			enter_root(announce, &place);
+		} else if (place.root >= 0) {
 			announce_item(announce, &place, item);
+		}
 		item_free(item);
 		pthread_mutex_lock(&announce->lock);
 		item = ++done < BATCH_MAX ? take_locked(announce) : NULL;
 		pthread_mutex_unlock(&announce->lock);
 	}
-	leave_parent(&place);
-	if (place.root >= 0)
-		(void)close(place.root);
+	leave_root(&place);
 }
 
 static void *run(void *arg)
@@ -627,7 +708,7 @@ static void *run(void *arg)
 	int root;
 
 	atomic_store(&announce->tid, (pid_t)syscall(SYS_gettid));
-	root = open_root(announce, AT_STATX_DONT_SYNC, &announce->device);
+	root = open_root(announce, &announce->device);
 	if (root >= 0)
 		(void)close(root);
 	pthread_mutex_lock(&announce->lock);

@@ -38,13 +38,17 @@ void announce_free(struct announce *announce);
 /* What others did, as a cache_changed_cb with the struct announce as its argument. */
 void announce_foreign(enum cache_change change, const char *path, void *arg);
 
+/* What they did in a gap, as a cache_resumed_cb: looked for by a survey (survey.h). */
+void announce_resumed(int64_t from, int64_t to, void *arg);
+
 /* For the handlers: true when the request was the announcer's and has been answered. */
 bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool announce_make(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool announce_open(fuse_req_t req, struct fuse_file_info *info);
 
-/* Whether the request is the announcer's. */
+/* Whether the request is the announcer's; the same by the thread that made it. announce may be NULL. */
 bool announce_is_caller(fuse_req_t req);
+bool announce_is_thread(struct announce *announce, pid_t thread);
 
 #endif

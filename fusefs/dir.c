@@ -17,8 +17,8 @@
 
 /* --- lookup, forget --- */
 
-/* Answers with the entry of a znode at pending->path, of the type in pending->inode.type. */
-static void reply_entry(struct pending *pending, const struct node_info *info)
+/* Answers with the entry of a znode at pending->path, of the type in pending->inode.type. is_new: it was made by this request. */
+static void reply_entry(struct pending *pending, const struct node_info *info, bool is_new)
 {
 	const struct node_stat *stat = &info->stat;
 	struct mount *mount = pending->mount;
@@ -36,6 +36,8 @@ static void reply_entry(struct pending *pending, const struct node_info *info)
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
+	if (is_new)
+		inodes_announced(mount->inodes, number);
 	files_told(mount->files, number, info);
 	keep = attr_fill(mount, number, type, inodes_kind(mount->inodes, type, pending->path, stat, info->data), stat,
 		info->data, info->changed, &attr);
@@ -84,7 +86,7 @@ static bool reply_announced(struct pending *pending)
 	fuse_ino_t number = 0;
 	struct stat attr;
 
-	if (announce_is_caller(pending->req) && pending->inode.type == INODE_NODE) {
+	if (announce_is_thread(mount->announce, pending->caller) && pending->inode.type == INODE_NODE) {
 		inodes_mourn_announced(mount->inodes, pending->path);
 		number = inodes_mourned(mount->inodes, pending->path, &kind);
 	}
@@ -112,7 +114,7 @@ static void lookup_read(int error, const struct node_info *info, void *arg)
 	if (error)
 		pending_fail(pending, error);
 	else
-		reply_entry(pending, info);
+		reply_entry(pending, info, false);
 }
 
 /* Replies: entry, error. */
@@ -525,7 +527,7 @@ static void made(int error, const struct node_stat *stat, void *arg)
 	if (error)
 		pending_fail(pending, error);
 	else
-		reply_entry(pending, &(struct node_info){ .stat = *stat, .changed = stat->mtime });
+		reply_entry(pending, &(struct node_info){ .stat = *stat, .changed = stat->mtime }, true);
 }
 
 /* Looks at the name and starts a request to make it; NULL: it has been answered. */
@@ -597,7 +599,7 @@ static void linked(int error, const struct node_stat *stat, void *arg)
 		pending_fail(linking->pending, error);
 	else
 		reply_entry(linking->pending,
-			&(struct node_info){ .stat = *stat, .changed = stat->mtime, .data = linking->data });
+			&(struct node_info){ .stat = *stat, .changed = stat->mtime, .data = linking->data }, true);
 	bytes_put(linking->data);
 	free(linking);
 }
@@ -720,8 +722,10 @@ static void unlinked(int error, const struct node_stat *stat, void *arg)
 	(void)stat;
 	if (error == -ENOTEMPTY)
 		error = -EISDIR; /* it has become a directory since the kernel looked */
-	if (!error && pending->inode.number)
+	if (!error && pending->inode.number) {
 		files_unlinked(pending->mount->files, pending->inode.number);
+		inodes_buried(pending->mount->inodes, pending->inode.number);
+	}
 	pending_fail(pending, error);
 }
 
@@ -807,6 +811,8 @@ static void rmdir_removed(int error, const struct node_stat *stat, void *arg)
 		if (!error)
 			return;
 	}
+	if (!error)
+		inodes_buried(pending->mount->inodes, pending->inode.number);
 	pending_fail(pending, error);
 }
 
@@ -828,9 +834,12 @@ static void rmdir_read(int error, const struct node_info *info, void *arg)
 		error = -ENOTDIR;
 	if (!error && (info->stat.data_length > 0 || has_unborn(pending)))
 		error = -ENOTEMPTY;
-	if (!error)
+	if (!error) {
+		pending->inode.number =
+			inodes_number(pending->mount->inodes, INODE_NODE, pending->path, &info->stat, info->data);
 		error = cache_remove(pending->mount->cache, pending->path, info->stat.czxid, info->stat.version,
 			rmdir_removed, pending);
+	}
 	if (error)
 		pending_fail(pending, error);
 }

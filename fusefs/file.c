@@ -178,6 +178,8 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
+	if (pending->flag) /* it was made by this request */
+		inodes_announced(mount->inodes, inode->number);
 	set_handle(&pending->file, file);
 	keep = attr_fill(mount, inode->number, inode->type, KIND_FILE, &node->stat, NULL, node->changed, &attr);
 	/* A ".data" without data is there as long as somebody has it open. */
@@ -210,6 +212,7 @@ static void created(int error, const struct node_stat *stat, void *arg)
 		return;
 	}
 	pending->file.flags &= ~O_TRUNC; /* it is empty, and known to be so */
+	pending->flag = true;
 	reply_create(pending, &(struct node_info){ .stat = *stat, .changed = stat->mtime });
 }
 

@@ -378,6 +378,7 @@ static void move_locked(struct inode *inode, struct place *to, enum inode_type t
 	inode->key.czxid = czxid;
 	inode->key.type = type;
 	inode->is_dead = inode->is_mourned = inode->is_buried = false;
+	inode->is_announced = true;
 }
 
 void inodes_moved(struct inodes *inodes, const struct inode_place *from, const struct inode_place *to)
@@ -457,6 +458,7 @@ void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
 	inode = find_locked(inodes, number);
 	if (inode && inode->key.czxid == INODE_UNBORN) {
 		born_locked(inodes, inode, czxid);
+		inode->is_announced = true;
 		DL_FOREACH (inode->place->inodes, other) {
 			if (other != inode && same_key(&other->key, &inode->key))
 				inode->is_dead = true; /* it was found by its name first */
@@ -566,6 +568,45 @@ void inodes_announced(struct inodes *inodes, fuse_ino_t number)
 	if (inode)
 		inode->is_announced = true;
 	pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid)
+{
+	const struct inode *inode;
+	bool is_announced = false;
+	struct place *place;
+
+	pthread_mutex_lock(&inodes->lock);
+	place = find_place_locked(inodes, path);
+	if (place) {
+		DL_FOREACH (place->inodes, inode)
+			is_announced |= inode->is_announced && inode->key.czxid == czxid;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return is_announced;
+}
+
+ssize_t inodes_living(struct inodes *inodes, struct inode_view **list)
+{
+	struct inode *inode, *next;
+	ssize_t count = 0;
+
+	pthread_mutex_lock(&inodes->lock);
+	*list = calloc(HASH_COUNT(inodes->by_number) + 1, sizeof(**list));
+	if (!*list)
+		count = -ENOMEM;
+	HASH_ITER (hh, inodes->by_number, inode, next) {
+		char *path = *list && !inode->is_dead && is_node_locked(inode) ? strdup(inode->key.path) : NULL;
+
+		if (path)
+			(*list)[count++] = (struct inode_view){ .number = inode->number,
+				.type = inode->key.type,
+				.kind = inode->key.kind,
+				.czxid = inode->key.czxid,
+				.path = path };
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return count;
 }
 
 void inodes_mourn_announced(struct inodes *inodes, const char *path)

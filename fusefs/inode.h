@@ -105,8 +105,14 @@ void inodes_mourn(struct inodes *inodes, const char *path);
  * False: there is none. */
 bool inodes_mourn_kind(struct inodes *inodes, const char *path, enum kind now);
 
-/* Its birth has been announced. */
+/* Its birth has been announced, or the kernel knows of it because it was made here. */
 void inodes_announced(struct inodes *inodes, fuse_ino_t number);
+
+/* Whether that is so of an inode of this znode. */
+bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid);
+
+/* All inodes of znodes that are not dead, in *list; the caller releases each and frees the list. Gives how many; -ENOMEM. */
+ssize_t inodes_living(struct inodes *inodes, struct inode_view **list);
 
 /* The inode at this path whose death is to be announced, the oldest, with one more lookup counted. 0: there is none. */
 fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *kind);
@@ -117,7 +123,7 @@ void inodes_mourn_announced(struct inodes *inodes, const char *path);
 /* A dead inode for a znode that is gone and that the kernel did not know, as if it were mourned. 0: no memory. */
 fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind kind);
 
-/* Its death has been announced. */
+/* Its death has been announced, or the kernel knows of it because it was removed here. */
 void inodes_buried(struct inodes *inodes, fuse_ino_t number);
 
 /* As inodes_child, whether the directory is dead or not. */

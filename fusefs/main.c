@@ -217,6 +217,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.size = options->cache_size,
 		.changed = notify_changed,
 		.foreign = options->announces ? announce_foreign : NULL,
+		.resumed = options->announces ? announce_resumed : NULL,
 	};
 
 	mount->session = fuse_session_new(args, &ops, sizeof(ops), mount);

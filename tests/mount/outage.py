@@ -102,7 +102,13 @@ with Servers() as own, mount('mnt', '-o', f'timeout={TIMEOUT}') as mnt:
     works_again('after the restart')
 
     run_all('server paused', WRITING, lambda: own('pause', 1))
-    kill_one('server paused', 'cat never-seen')
+    own('resume', 1)
+    works_again('after the first pause')
+    with client() as zk:
+        zk.create('/unseen/file', b'data', makepath=True)
+    os.stat(f'{mnt.path}/unseen')
+    own('pause', 1)     # anew: who comes after the timeout does not block for long
+    kill_one('server paused', 'cat unseen/nothing')
     kill_one('server paused', 'mkdir killed')
     own('resume', 1)
     works_again('after the pause')

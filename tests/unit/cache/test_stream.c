@@ -82,14 +82,16 @@ static void expect_silence(void)
 	pthread_mutex_unlock(&said.lock);
 }
 
-static void on_epoch(bool watching, void *arg)
+static void on_epoch(bool watching, int64_t zxid, void *arg)
 {
+	(void)zxid;
 	(void)arg;
 	say("%s", watching ? "watching" : "blind");
 }
 
-static void on_broken(void *arg)
+static void on_broken(int64_t zxid, void *arg)
 {
+	(void)zxid;
 	(void)arg;
 	say("broken");
 }
