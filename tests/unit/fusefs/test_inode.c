@@ -543,6 +543,441 @@ START_TEST(threads_enter_and_forget)
 }
 END_TEST
 
+/* --- Files that wait for their znode --- */
+
+static fuse_ino_t enter_unborn(const char *path)
+{
+	fuse_ino_t number = inodes_enter_unborn(inodes, path);
+
+	ck_assert_uint_ne(number, 0);
+	return number;
+}
+
+static void check_state(fuse_ino_t number, const char *path, int64_t czxid, bool is_dead)
+{
+	struct inode_view view;
+
+	ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
+	ck_assert_str_eq(view.path, path);
+	ck_assert_int_eq(view.czxid, czxid);
+	ck_assert_int_eq(view.is_dead, is_dead);
+	inode_view_release(&view);
+}
+
+/* The names of the unborn in the directory: one, or none (NULL). */
+static void check_unborn_in(const char *directory, const char *name)
+{
+	char **list;
+	ssize_t count = inodes_unborn_in(inodes, directory, &list);
+
+	ck_assert_int_eq(count, name ? 1 : 0);
+	if (name) {
+		ck_assert_str_eq(list[0], name);
+		free(list[0]);
+	}
+	free(list);
+}
+
+START_TEST(unborn_file_is_one_for_all_who_look)
+{
+	fuse_ino_t number = enter_unborn("/a");
+
+	check_known(number, "/a", INODE_NODE, KIND_FILE);
+	check_state(number, "/a", INODE_UNBORN, false);
+	ck_assert_uint_eq(enter_unborn("/a"), number);
+	ck_assert_uint_eq(inodes_unborn(inodes, "/a", true), number);
+	ck_assert_uint_eq(inodes_unborn(inodes, "/a", false), number); /* counts nothing */
+	ck_assert_uint_eq(inodes_unborn(inodes, "/b", true), 0);
+	ck_assert_uint_ne(enter_unborn("/b"), number);
+	inodes_forget(inodes, number, 2);
+	check_state(number, "/a", INODE_UNBORN, false);
+	inodes_forget(inodes, number, 1);
+	check_forgotten(number);
+	ck_assert_uint_eq(inodes_unborn(inodes, "/a", false), 0);
+	check_unborn_in("/", "b");
+}
+END_TEST
+
+START_TEST(every_unborn_file_has_a_number_of_its_own)
+{
+	fuse_ino_t first = enter_unborn("/a"), second;
+
+	inodes_forget(inodes, first, 1);
+	second = enter_unborn("/a");
+	ck_assert_uint_ne(second, first);
+}
+END_TEST
+
+START_TEST(unborn_file_buries_what_was_there)
+{
+	fuse_ino_t old = enter("/a", &file_stat);
+	fuse_ino_t number = enter_unborn("/a");
+
+	check_state(old, "/a", file_stat.czxid, true);
+	check_state(number, "/a", INODE_UNBORN, false);
+	inodes_died(inodes, "/a"); /* not this one: it has no znode that could have been removed */
+	check_state(number, "/a", INODE_UNBORN, false);
+}
+END_TEST
+
+START_TEST(unborn_file_becomes_what_is_made)
+{
+	fuse_ino_t number = enter_unborn("/a");
+
+	inodes_born(inodes, number, file_stat.czxid);
+	check_state(number, "/a", file_stat.czxid, false);
+	ck_assert_uint_eq(inodes_unborn(inodes, "/a", false), 0);
+	check_unborn_in("/", NULL);
+	ck_assert_uint_eq(enter("/a", &file_stat), number);
+	inodes_born(inodes, number, 999); /* is known already */
+	inodes_abandon(inodes, number);	  /* so is this */
+	check_state(number, "/a", file_stat.czxid, false);
+	inodes_born(inodes, 12345, 1); /* no such inode */
+	inodes_abandon(inodes, 12345);
+}
+END_TEST
+
+START_TEST(unborn_file_becomes_the_first_file_that_is_found)
+{
+	struct node_stat directory = directory_stat;
+	fuse_ino_t number = enter_unborn("/a"), data, node;
+
+	data = inodes_enter(inodes, INODE_DATA, "/a", &file_stat, NULL);
+	ck_assert_uint_ne(data, number);
+	check_state(number, "/a", INODE_UNBORN, false);
+	node = enter("/a", &file_stat);
+	ck_assert_uint_eq(node, number);
+	check_state(number, "/a", file_stat.czxid, false);
+	check_unborn_in("/", NULL);
+	inodes_born(inodes, number, file_stat.czxid); /* its own save ends later */
+	check_state(number, "/a", file_stat.czxid, false);
+
+	number = enter_unborn("/d");
+	directory.czxid = 30;
+	ck_assert_uint_ne(enter("/d", &directory), number);
+	check_state(number, "/d", INODE_UNBORN, true);
+}
+END_TEST
+
+START_TEST(listing_a_file_gives_it_the_number_of_the_unborn)
+{
+	fuse_ino_t number = enter_unborn("/a");
+
+	ck_assert_uint_eq(inodes_number(inodes, INODE_NODE, "/a", &file_stat, NULL), number);
+	check_state(number, "/a", file_stat.czxid, false);
+}
+END_TEST
+
+/* Two inodes for one znode: who was found by the name first is the one. */
+START_TEST(birth_of_what_is_known_already_is_dead)
+{
+	fuse_ino_t old = enter("/a", &file_stat), number;
+
+	number = enter_unborn("/a");
+	inodes_born(inodes, number, file_stat.czxid);
+	check_state(number, "/a", file_stat.czxid, true);
+	(void)enter("/a", &file_stat);
+	check_state(old, "/a", file_stat.czxid, false);
+}
+END_TEST
+
+START_TEST(abandoned_file_is_dead)
+{
+	fuse_ino_t number = enter_unborn("/a"), next;
+
+	inodes_abandon(inodes, number);
+	check_state(number, "/a", INODE_UNBORN, true);
+	ck_assert_uint_eq(inodes_unborn(inodes, "/a", true), 0);
+	check_unborn_in("/", NULL);
+	next = enter_unborn("/a");
+	ck_assert_uint_ne(next, number);
+	check_unborn_in("/", "a");
+	inodes_forget(inodes, number, 1);
+	check_forgotten(number);
+	ck_assert_uint_eq(inodes_unborn(inodes, "/a", false), next);
+	ck_assert_uint_eq(enter("/a", &file_stat), next);
+}
+END_TEST
+
+START_TEST(unborn_files_are_listed_in_their_directory)
+{
+	char **list;
+	ssize_t count;
+
+	check_unborn_in("/", NULL);
+	(void)enter_unborn("/d/x");
+	check_unborn_in("/", NULL);
+	check_unborn_in("/d", "x");
+	check_unborn_in("/dd", NULL);
+	check_unborn_in("/d/x", NULL);
+	(void)enter_unborn("/dd/y");
+	(void)enter_unborn("/d/sub/z");
+	(void)enter_unborn("/w");
+	check_unborn_in("/d", "x");
+	check_unborn_in("/", "w");
+	(void)enter_unborn("/d/v");
+	count = inodes_unborn_in(inodes, "/d", &list);
+	ck_assert_int_eq(count, 2);
+	ck_assert_str_eq(list[0], "x");
+	ck_assert_str_eq(list[1], "v");
+	free_paths(list, count);
+}
+END_TEST
+
+START_TEST(view_of_an_unborn_file_matches_any_file)
+{
+	fuse_ino_t number = enter_unborn("/a");
+	struct inode_view view;
+
+	ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
+	ck_assert(inodes_match(inodes, &view, &file_stat, NULL));
+	ck_assert(!inodes_match(inodes, &view, &directory_stat, NULL));
+	inode_view_release(&view);
+}
+END_TEST
+
+/* --- Moving --- */
+
+static void move(const char *from, int64_t from_czxid, const char *to, int64_t to_czxid)
+{
+	inodes_moved(inodes, &(struct inode_place){ .path = from, .czxid = from_czxid },
+		&(struct inode_place){ .path = to, .czxid = to_czxid });
+}
+
+START_TEST(moved_file_keeps_its_number)
+{
+	struct node_stat stat = file_stat;
+	struct inode_at *list;
+	fuse_ino_t number = enter("/a", &stat);
+
+	move("/a", stat.czxid, "/b", 50);
+	check_state(number, "/b", 50, false);
+	ck_assert_int_eq(inodes_at(inodes, "/a", &list), 0);
+	free(list);
+	stat.czxid = 50;
+	ck_assert_uint_eq(enter("/b", &stat), number);
+	stat.czxid = 60;
+	ck_assert_uint_ne(enter("/a", &stat), number);
+	inodes_forget(inodes, number, 2);
+	check_forgotten(number);
+}
+END_TEST
+
+START_TEST(move_of_what_nobody_knows_does_nothing)
+{
+	fuse_ino_t there = enter("/b", &file_stat);
+	char **list;
+	ssize_t count;
+
+	move("/a", 10, "/c", 50);
+	count = inodes_paths(inodes, &list);
+	ck_assert_int_eq(count, 2); /* with the root */
+	free_paths(list, count);
+	check_state(there, "/b", file_stat.czxid, false);
+}
+END_TEST
+
+START_TEST(moved_file_replaces_what_was_there)
+{
+	struct node_stat stat = file_stat;
+	fuse_ino_t moved = enter("/a", &stat), replaced, unborn;
+
+	stat.czxid = 70; /* younger than what comes */
+	replaced = enter("/b", &stat);
+	unborn = enter_unborn("/b");
+	move("/a", file_stat.czxid, "/b", 50);
+	check_state(moved, "/b", 50, false);
+	check_known(replaced, "/b", INODE_NODE, KIND_FILE);
+	ck_assert_uint_eq(inodes_unborn(inodes, "/b", false), 0);
+	check_unborn_in("/", NULL);
+	stat.czxid = 50;
+	ck_assert_uint_eq(enter("/b", &stat), moved);
+	check_state(moved, "/b", 50, false); /* nobody younger is in the way */
+	inodes_forget(inodes, unborn, 1);
+	check_forgotten(unborn);
+	inodes_forget(inodes, replaced, 1);
+	check_forgotten(replaced);
+}
+END_TEST
+
+START_TEST(replaced_inodes_are_dead)
+{
+	struct node_stat stat = file_stat;
+	struct inode_view view;
+	fuse_ino_t replaced, unborn;
+
+	(void)enter("/a", &stat);
+	stat.czxid = 70;
+	replaced = enter("/b", &stat);
+	unborn = enter_unborn("/b");
+	move("/a", file_stat.czxid, "/b", 50);
+	ck_assert_int_eq(inodes_look(inodes, replaced, &view), 0);
+	ck_assert(view.is_dead);
+	inode_view_release(&view);
+	ck_assert_int_eq(inodes_look(inodes, unborn, &view), 0);
+	ck_assert(view.is_dead);
+	ck_assert_int_ne(view.czxid, INODE_UNBORN);
+	inode_view_release(&view);
+}
+END_TEST
+
+START_TEST(only_the_znode_that_was_moved_moves)
+{
+	struct node_stat stat = file_stat;
+	fuse_ino_t old = enter("/a", &stat), now;
+
+	stat.czxid = 20;
+	now = enter("/a", &stat);
+	move("/a", 20, "/b", 50);
+	check_state(now, "/b", 50, false);
+	check_state(old, "/a", file_stat.czxid, true);
+}
+END_TEST
+
+START_TEST(moved_directory_takes_its_data_along)
+{
+	struct node_stat stat = directory_stat;
+	fuse_ino_t node = enter("/d", &stat), data;
+
+	data = inodes_enter(inodes, INODE_DATA, "/d", &stat, NULL);
+	move("/d", stat.czxid, "/e", 50);
+	check_known(node, "/e", INODE_NODE, KIND_DIRECTORY);
+	check_state(node, "/e", 50, false);
+	check_known(data, "/e", INODE_DATA, KIND_FILE);
+	check_state(data, "/e", 50, false);
+}
+END_TEST
+
+/* A tree is moved znode by znode, in whatever order. */
+START_TEST(moved_tree_keeps_its_numbers)
+{
+	fuse_ino_t directory = enter("/d", &directory_stat), file = enter("/d/x", &file_stat);
+	fuse_ino_t beside = enter("/dx", &file_stat);
+	enum inode_type type;
+	char *path;
+
+	move("/d", directory_stat.czxid, "/e", 50);
+	check_state(file, "/d/x", file_stat.czxid, false);
+	move("/d/x", file_stat.czxid, "/e/x", 51);
+	check_state(directory, "/e", 50, false);
+	check_state(file, "/e/x", 51, false);
+	check_state(beside, "/dx", file_stat.czxid, false);
+	ck_assert_int_eq(inodes_child(inodes, directory, "x", &type, &path), 0);
+	ck_assert_str_eq(path, "/e/x");
+	free(path);
+}
+END_TEST
+
+/* "mv file dir/.data", and back. */
+START_TEST(moved_file_becomes_data_and_data_a_file)
+{
+	struct node_stat stat = directory_stat;
+	fuse_ino_t file = enter("/a", &file_stat), directory, data;
+
+	stat.czxid = 30;
+	directory = enter("/d", &stat);
+	data = inodes_enter(inodes, INODE_DATA, "/d", &stat, NULL);
+	inodes_moved(inodes, &(struct inode_place){ .path = "/a", .czxid = file_stat.czxid },
+		&(struct inode_place){ .path = "/d", .type = INODE_DATA, .czxid = 30 });
+	check_known(file, "/d", INODE_DATA, KIND_FILE);
+	check_state(file, "/d", 30, false);
+	check_state(directory, "/d", 30, false);
+	ck_assert_uint_eq(inodes_enter(inodes, INODE_DATA, "/d", &stat, NULL), file);
+	ck_assert_uint_ne(data, file);
+
+	inodes_moved(inodes, &(struct inode_place){ .path = "/d", .type = INODE_DATA, .czxid = 30 },
+		&(struct inode_place){ .path = "/b", .czxid = 60 });
+	check_known(file, "/b", INODE_NODE, KIND_FILE);
+	check_state(file, "/b", 60, false);
+	check_state(directory, "/d", 30, false);
+}
+END_TEST
+
+START_TEST(moved_file_is_mourned_no_more)
+{
+	fuse_ino_t number = enter("/a", &file_stat);
+	enum kind kind;
+
+	inodes_died(inodes, "/a"); /* the event of our own move came first */
+	inodes_mourn(inodes, "/a");
+	move("/a", file_stat.czxid, "/b", 50);
+	check_state(number, "/b", 50, false);
+	ck_assert_uint_eq(inodes_mourned(inodes, "/a", &kind), 0);
+	ck_assert_uint_eq(inodes_mourned(inodes, "/b", &kind), 0);
+}
+END_TEST
+
+START_TEST(without_memory_what_was_moved_is_dead)
+{
+	struct inode_view view;
+	fuse_ino_t number = enter("/a", &file_stat);
+
+	unit_fail_allocation(1);
+	move("/a", file_stat.czxid, "/b", 50);
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
+	ck_assert(view.is_dead);
+	inode_view_release(&view);
+}
+END_TEST
+
+/* --- Kinds --- */
+
+START_TEST(plain_mount_has_files_for_links)
+{
+	struct inodes *plain = inodes_new(false);
+	struct node_stat stat = file_stat;
+	char form[SYMLINK_SIZE];
+	struct inode_view view;
+	struct bytes *data;
+	fuse_ino_t number;
+
+	ck_assert_int_eq(symlink_encode("b", form), 0);
+	data = bytes_new(form, sizeof(form));
+	stat.data_length = SYMLINK_SIZE;
+	ck_assert_int_eq(inodes_kind(inodes, INODE_NODE, "/a", &stat, data), KIND_SYMLINK);
+	ck_assert_int_eq(inodes_kind(inodes, INODE_NODE, "/a", &stat, NULL), KIND_FILE);
+	ck_assert_int_eq(inodes_kind(inodes, INODE_NODE, "/a", &directory_stat, NULL), KIND_DIRECTORY);
+	ck_assert_int_eq(inodes_kind(plain, INODE_NODE, "/a", &directory_stat, data), KIND_DIRECTORY);
+	ck_assert_int_eq(inodes_kind(plain, INODE_NODE, "/", &stat, data), KIND_DIRECTORY);
+	ck_assert_int_eq(inodes_kind(inodes, INODE_DATA, "/", &stat, data), KIND_FILE);
+	number = inodes_enter(plain, INODE_NODE, "/a", &stat, data);
+	ck_assert_int_eq(inodes_look(plain, number, &view), 0);
+	ck_assert_int_eq(view.kind, KIND_FILE);
+	ck_assert(inodes_match(plain, &view, &stat, data));
+	ck_assert(inodes_match(plain, &view, &stat, NULL));
+	ck_assert(!inodes_match(inodes, &view, &stat, data));
+	inode_view_release(&view);
+	inodes_free(plain);
+	bytes_put(data);
+}
+END_TEST
+
+static void add_unborn_and_moved(TCase *tcase)
+{
+	tcase_add_test(tcase, unborn_file_is_one_for_all_who_look);
+	tcase_add_test(tcase, every_unborn_file_has_a_number_of_its_own);
+	tcase_add_test(tcase, unborn_file_buries_what_was_there);
+	tcase_add_test(tcase, unborn_file_becomes_what_is_made);
+	tcase_add_test(tcase, unborn_file_becomes_the_first_file_that_is_found);
+	tcase_add_test(tcase, listing_a_file_gives_it_the_number_of_the_unborn);
+	tcase_add_test(tcase, birth_of_what_is_known_already_is_dead);
+	tcase_add_test(tcase, abandoned_file_is_dead);
+	tcase_add_test(tcase, unborn_files_are_listed_in_their_directory);
+	tcase_add_test(tcase, view_of_an_unborn_file_matches_any_file);
+	tcase_add_test(tcase, moved_file_keeps_its_number);
+	tcase_add_test(tcase, move_of_what_nobody_knows_does_nothing);
+	tcase_add_test(tcase, moved_file_replaces_what_was_there);
+	tcase_add_test(tcase, replaced_inodes_are_dead);
+	tcase_add_test(tcase, only_the_znode_that_was_moved_moves);
+	tcase_add_test(tcase, moved_directory_takes_its_data_along);
+	tcase_add_test(tcase, moved_tree_keeps_its_numbers);
+	tcase_add_test(tcase, moved_file_becomes_data_and_data_a_file);
+	tcase_add_test(tcase, moved_file_is_mourned_no_more);
+	tcase_add_test(tcase, without_memory_what_was_moved_is_dead);
+	tcase_add_test(tcase, plain_mount_has_files_for_links);
+}
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("inode");
@@ -570,6 +1005,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, lack_of_memory_leaves_nothing_behind);
 	tcase_add_test(tcase, lack_of_memory_is_told);
 	tcase_add_test(tcase, threads_enter_and_forget);
+	add_unborn_and_moved(tcase);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
