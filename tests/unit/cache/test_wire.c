@@ -866,6 +866,179 @@ START_TEST(refuses_other_multi_results)
 }
 END_TEST
 
+/* --- ACLs --- */
+
+static void add_acl_entry(struct buf *reply, int32_t perms, const char *scheme, const char *id)
+{
+	add_int(reply, perms);
+	add_string(reply, scheme);
+	add_string(reply, id);
+}
+
+static int get_acl(struct wire_in *in)
+{
+	struct acl_list *acl = NULL;
+	int err = wire_get_acl(in, &acl);
+
+	if (!err)
+		acl_list_put(acl);
+	else if (acl)
+		ck_abort_msg("an error, and a list");
+	return err;
+}
+
+/* Takes the whole reply; the bytes it was decoded from are gone. */
+static struct acl_list *acl_of(const struct buf *reply)
+{
+	char *copy = unit_exact_copy(reply->data, reply->size);
+	struct wire_in in = { copy, copy + reply->size };
+	struct acl_list *acl = NULL;
+
+	ck_assert_int_eq(wire_get_acl(&in, &acl), 0);
+	ck_assert_ptr_eq(in.next, in.end);
+	free(copy);
+	ck_assert_uint_eq(acl->refs, 1);
+	return acl;
+}
+
+START_TEST(gets_acl)
+{
+	struct buf reply = BUF_INIT;
+	struct acl_list *acl;
+
+	add_int(&reply, 3);
+	add_acl_entry(&reply, 31, "world", "anyone");
+	add_acl_entry(&reply, 1, "digest", "user:x=€");
+	add_acl_entry(&reply, INT32_MIN, "auth", "");
+	check_truncations(&reply, get_acl);
+	acl = acl_of(&reply);
+	ck_assert_uint_eq(acl->count, 3);
+	ck_assert_int_eq(acl->list[0].perms, 31);
+	ck_assert_str_eq(acl->list[0].scheme, "world");
+	ck_assert_str_eq(acl->list[0].id, "anyone");
+	ck_assert_int_eq(acl->list[1].perms, 1);
+	ck_assert_str_eq(acl->list[1].scheme, "digest");
+	ck_assert_str_eq(acl->list[1].id, "user:x=€");
+	ck_assert_int_eq(acl->list[2].perms, INT32_MIN);
+	ck_assert_str_eq(acl->list[2].scheme, "auth");
+	ck_assert_str_eq(acl->list[2].id, "");
+	acl_list_put(acl);
+	buf_release(&reply);
+}
+END_TEST
+
+START_TEST(gets_acl_and_leaves_what_follows)
+{
+	struct buf reply = BUF_INIT;
+	struct acl_list *acl;
+	struct node_stat stat;
+	struct wire_in in;
+
+	add_int(&reply, 1);
+	add_acl_entry(&reply, 31, "world", "anyone");
+	add_stat(&reply, &some_stat);
+	in = (struct wire_in){ reply.data, reply.data + reply.size };
+	ck_assert_int_eq(wire_get_acl(&in, &acl), 0);
+	ck_assert_int_eq(wire_get_stat(&in, &stat), 0);
+	check_some_stat(&stat);
+	ck_assert_ptr_eq(in.next, in.end);
+	acl_list_put(acl);
+	buf_release(&reply);
+}
+END_TEST
+
+START_TEST(gets_empty_acl)
+{
+	for (int32_t count = -1; count <= 0; count++) {
+		struct buf reply = BUF_INIT;
+		struct acl_list *acl;
+
+		add_int(&reply, count);
+		check_truncations(&reply, get_acl);
+		acl = acl_of(&reply);
+		ck_assert_uint_eq(acl->count, 0);
+		acl_list_put(acl);
+		buf_release(&reply);
+	}
+}
+END_TEST
+
+START_TEST(refuses_counts_of_acl)
+{
+	static const int32_t counts[] = { -2, INT32_MIN, 2, 1 << 20, INT32_MAX };
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		struct buf reply = BUF_INIT;
+
+		add_int(&reply, counts[i]);
+		add_acl_entry(&reply, 31, "world", "anyone");
+		ck_assert_int_eq(decode(&reply, reply.size, get_acl), -EBADMSG);
+		buf_release(&reply);
+	}
+}
+END_TEST
+
+/* Neither a scheme nor an id is null, longer than what there is, or holds a NUL byte. */
+START_TEST(refuses_strings_of_acl)
+{
+	static const int32_t lengths[] = { -1, -2, INT32_MIN, 7, INT32_MAX };
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		for (int is_id = 0; is_id < 2; is_id++) {
+			struct buf reply = BUF_INIT;
+
+			add_int(&reply, 1);
+			add_int(&reply, 31);
+			if (is_id)
+				add_string(&reply, "world");
+			add_int(&reply, lengths[i]);
+			(void)buf_append(&reply, "anyone", is_id || lengths[i] > 0 ? 6 : 0);
+			if (!is_id && lengths[i] < 0)
+				add_string(&reply, "anyone");
+			ck_assert_int_eq(decode(&reply, reply.size, get_acl), -EBADMSG);
+			buf_release(&reply);
+		}
+	}
+	for (int is_id = 0; is_id < 2; is_id++) {
+		struct buf reply = BUF_INIT;
+
+		add_int(&reply, 1);
+		add_int(&reply, 31);
+		add_buffer(&reply, is_id ? "world" : "wor\0d", 5);
+		add_buffer(&reply, is_id ? "any\0ne" : "anyone", 6);
+		ck_assert_int_eq(decode(&reply, reply.size, get_acl), -EBADMSG);
+		buf_release(&reply);
+	}
+}
+END_TEST
+
+START_TEST(acl_takes_one_allocation)
+{
+	struct buf reply = BUF_INIT;
+	struct acl_list *acl = NULL;
+	struct wire_in in;
+	int err;
+
+	add_int(&reply, 50);
+	for (int i = 0; i < 50; i++)
+		add_acl_entry(&reply, i, "digest", "user:hash");
+	in = (struct wire_in){ reply.data, reply.data + reply.size };
+	unit_fail_allocation(1);
+	err = wire_get_acl(&in, &acl);
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(err, -ENOMEM);
+	ck_assert_ptr_null(acl);
+	in.next = reply.data;
+	unit_fail_allocation(2);
+	err = wire_get_acl(&in, &acl);
+	ck_assert(!unit_end_failure());
+	ck_assert_int_eq(err, 0);
+	ck_assert_int_eq(acl->list[49].perms, 49);
+	acl_list_put(acl);
+	buf_release(&reply);
+}
+END_TEST
+
 /* --- Nonsense --- */
 
 static int get_connect_or_frame(struct wire_in *in)
@@ -880,6 +1053,7 @@ static int (*const getters[])(struct wire_in *) = {
 	get_stat,
 	get_buffer,
 	get_names,
+	get_acl,
 	get_event,
 	get_multi,
 };
@@ -888,7 +1062,12 @@ enum { GETTERS = sizeof(getters) / sizeof(getters[0]) };
 
 static void add_some_reply(struct buf *reply)
 {
-	switch (unit_random(5)) {
+	switch (unit_random(6)) {
+	case 5:
+		add_int(reply, 2);
+		add_acl_entry(reply, 31, "world", "anyone");
+		add_acl_entry(reply, 1, "digest", "a:b");
+		break;
 	case 0:
 		add_connect(reply, 4000, 77, "0123456789abcdef", 16);
 		break;
@@ -970,6 +1149,12 @@ static void add_tests(TCase *requests, TCase *replies)
 	tcase_add_test(replies, refuses_paths_of_events);
 	tcase_add_test(replies, gets_multi_results);
 	tcase_add_test(replies, refuses_other_multi_results);
+	tcase_add_test(replies, gets_acl);
+	tcase_add_test(replies, gets_acl_and_leaves_what_follows);
+	tcase_add_test(replies, gets_empty_acl);
+	tcase_add_test(replies, refuses_counts_of_acl);
+	tcase_add_test(replies, refuses_strings_of_acl);
+	tcase_add_test(replies, acl_takes_one_allocation);
 	tcase_add_test(replies, takes_no_harm_from_nonsense);
 }
 
