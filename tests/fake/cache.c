@@ -7,6 +7,8 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "cache/util/clock.h"
+
 enum { NODES_MAX = 8 };
 
 struct update {
@@ -15,7 +17,8 @@ struct update {
 	struct cache_edit edit;
 	bool is_waiting; /* for a step */
 	bool is_composed;
-	int32_t version; /* of what was composed over */
+	int64_t czxid;	 /* of what was composed over; 0: nothing was there */
+	int32_t version; /* and its version */
 	struct bytes *data;
 };
 
@@ -27,6 +30,7 @@ struct node {
 
 struct cache {
 	pthread_mutex_t lock;
+	pthread_cond_t ended; /* an update */
 	struct node nodes[NODES_MAX];
 	struct update *updates; /* under way; oldest first */
 	bool is_held;
@@ -40,6 +44,7 @@ struct cache *fake_cache_new(void)
 	struct cache *cache = calloc(1, sizeof(*cache));
 
 	pthread_mutex_init(&cache->lock, NULL);
+	clock_init_condition(&cache->ended);
 	cache->zxid = 100;
 	return cache;
 }
@@ -55,6 +60,7 @@ void fake_cache_free(struct cache *cache)
 {
 	for (int i = 0; i < NODES_MAX; i++)
 		clear(&cache->nodes[i]);
+	pthread_cond_destroy(&cache->ended);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache);
 }
@@ -80,17 +86,22 @@ static void set_locked(struct cache *cache, struct node *node, struct bytes *dat
 	node->stat.data_length = (int32_t)data->size;
 }
 
-void fake_cache_create(struct cache *cache, const char *path, const char *text)
+static struct node *create_locked(struct cache *cache, const char *path, struct bytes *data)
 {
-	struct node *node;
+	struct node *node = find_locked(cache, NULL);
 
-	fake_cache_remove(cache, path);
-	pthread_mutex_lock(&cache->lock);
-	node = find_locked(cache, NULL);
 	node->path = strdup(path);
-	set_locked(cache, node, bytes_new(text, strlen(text)));
+	set_locked(cache, node, data);
 	node->stat.czxid = node->stat.mzxid;
 	node->stat.version = 0;
+	return node;
+}
+
+void fake_cache_create(struct cache *cache, const char *path, const char *text)
+{
+	fake_cache_remove(cache, path);
+	pthread_mutex_lock(&cache->lock);
+	(void)create_locked(cache, path, bytes_new(text, strlen(text)));
 	pthread_mutex_unlock(&cache->lock);
 }
 
@@ -136,6 +147,10 @@ static void end(struct cache *cache, struct update *update, int error, const str
 	bytes_put(update->data);
 	free(update->path);
 	free(update);
+	pthread_mutex_lock(&cache->lock);
+	cache->counts.ended++;
+	pthread_cond_broadcast(&cache->ended);
+	pthread_mutex_unlock(&cache->lock);
 }
 
 /* 0, -errno, or 1: nothing is to be written. */
@@ -143,15 +158,17 @@ static int compose(struct cache *cache, struct update *update, struct node_stat 
 {
 	struct buf composed = BUF_INIT;
 	struct node_info info;
-	int err = -ENOENT;
+	int err = 0;
 
-	if (!fake_cache_look(cache, update->path, &info))
-		return err;
-	err = update->edit.czxid && update->edit.czxid != info.stat.czxid ? -ESTALE : 0;
+	if (!fake_cache_look(cache, update->path, &info) && !update->edit.may_create)
+		return -ENOENT;
+	if (update->edit.czxid && update->edit.czxid != info.stat.czxid)
+		err = -ESTALE;
 	if (!err)
 		err = update->edit.compose(&info, &composed, update->edit.arg);
 	bytes_put(update->data);
 	update->data = err ? bytes_get(info.data) : bytes_new(composed.data, composed.size);
+	update->czxid = info.stat.czxid;
 	update->version = info.stat.version;
 	update->is_composed = true;
 	*stat = info.stat;
@@ -172,11 +189,20 @@ static int write_locked(struct cache *cache, struct update *update, struct node_
 	cache->fail = 0;
 	if (err)
 		return err;
-	if (!node)
+	if (!node && !update->edit.may_create)
 		return -ENOENT;
-	if (!update->edit.is_whole && node->stat.version != update->version)
+	if (node && update->edit.czxid && node->stat.czxid != update->edit.czxid)
+		return -ESTALE;
+	/* Who composed over nothing makes a new one, and none other. */
+	if (update->czxid ? !node : node != NULL)
 		return -EAGAIN;
-	set_locked(cache, node, bytes_get(update->data));
+	if (node && !update->edit.is_whole &&
+		(node->stat.czxid != update->czxid || node->stat.version != update->version))
+		return -EAGAIN;
+	if (node)
+		set_locked(cache, node, bytes_get(update->data));
+	else
+		node = create_locked(cache, update->path, bytes_get(update->data));
 	cache->counts.written++;
 	*stat = node->stat;
 	return 0;
@@ -269,6 +295,20 @@ bool fake_cache_step(struct cache *cache)
 	update->is_waiting = true;
 	pthread_mutex_unlock(&cache->lock);
 	return true;
+}
+
+bool fake_cache_await(struct cache *cache, int ended, int ms)
+{
+	const struct timespec until = clock_at(clock_now() + ms);
+	bool have_ended;
+	int err = 0;
+
+	pthread_mutex_lock(&cache->lock);
+	while (cache->counts.ended < ended && err != ETIMEDOUT)
+		err = pthread_cond_timedwait(&cache->ended, &cache->lock, &until);
+	have_ended = cache->counts.ended >= ended;
+	pthread_mutex_unlock(&cache->lock);
+	return have_ended;
 }
 
 void fake_cache_refuse(struct cache *cache, int error)

@@ -1,5 +1,5 @@
 /* Stands in for cache/cache.c where nothing but cache_update is used: znodes in memory. An update goes the way of the true one
- * (read, compose, write under a version check, again if somebody was faster), at once or, once held, a step at a time as
+ * (read, compose, write under a version check or create, again if somebody was faster), at once or, once held, a step at a time as
  * the test says. Safe from any thread; holds no lock while it calls the edit's functions. */
 #ifndef ZKFS_TESTS_FAKE_CACHE_H
 #define ZKFS_TESTS_FAKE_CACHE_H
@@ -31,9 +31,12 @@ void fake_cache_refuse(struct cache *cache, int error);
 /* The next write ends its update with this. */
 void fake_cache_fail(struct cache *cache, int error);
 
+/* Waits until so many updates have ended since the beginning, at most ms. Whether they have. */
+bool fake_cache_await(struct cache *cache, int ended, int ms);
+
 struct fake_cache_counts {
-	int updates, composed, written;
-	int most_for_one; /* updates under way at once with the same edit.arg */
+	int updates, composed, written, ended; /* ended: its edit's done has returned */
+	int most_for_one;		       /* updates under way at once with the same edit.arg */
 	struct cache_edit last;
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cache/util/clock.h"
 #include "fusefs/inode.h"
 #include "tests/fake/cache.h"
 #include "tests/unit/unit.h"
@@ -1164,6 +1165,505 @@ START_TEST(last_stat_is_an_open_files)
 }
 END_TEST
 
+/* --- Files that are not made yet --- */
+
+enum { DEADLINE_MS = 100000 };
+
+/* One that has no znode yet, at this path; its inode is known. */
+static struct file *open_unborn(const char *path, int flags, fuse_ino_t *number)
+{
+	struct node_info info = { .stat.czxid = INODE_UNBORN };
+	struct inode_view view;
+	struct file *file;
+
+	*number = inodes_enter_unborn(inodes, path);
+	ck_assert_int_eq(inodes_look(inodes, *number, &view), 0);
+	if (!(flags & O_CREAT))
+		ck_assert(files_unborn(files, *number, &info));
+	file = file_open(files, &view, &info, flags);
+	ck_assert_ptr_nonnull(file);
+	inode_view_release(&view);
+	node_info_release(&info);
+	return file;
+}
+
+/* NULL: it is not there. */
+static void check_stored_at(const char *path, const char *text)
+{
+	struct node_info info;
+	bool is_there = fake_cache_look(cache, path, &info);
+
+	ck_assert_int_eq(is_there, text != NULL);
+	if (text)
+		check_text(info.data, text);
+	node_info_release(&info);
+}
+
+static int64_t czxid_of(const char *path)
+{
+	struct node_info info;
+	int64_t czxid;
+
+	ck_assert(fake_cache_look(cache, path, &info));
+	czxid = info.stat.czxid;
+	node_info_release(&info);
+	return czxid;
+}
+
+static void check_inode(fuse_ino_t number, int64_t czxid, bool is_dead)
+{
+	struct inode_view view;
+
+	ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
+	ck_assert_int_eq(view.czxid, czxid);
+	ck_assert_int_eq(view.is_dead, is_dead);
+	inode_view_release(&view);
+}
+
+START_TEST(new_file_is_born_with_its_contents)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_WRONLY, &number);
+
+	ck_assert(file_is_bare(file));
+	write_text(file, 0, "text");
+	ck_assert(!file_is_bare(file));
+	check_stored_at("/new", NULL);
+	check_inode(number, INODE_UNBORN, false);
+	save(file, false, 0);
+	ck_assert(fake_cache_counts(cache).last.may_create);
+	ck_assert_int_eq(fake_cache_counts(cache).last.czxid, 0);
+	ck_assert_int_eq(fake_cache_counts(cache).written, 1);
+	check_stored_at("/new", "text");
+	check_inode(number, czxid_of("/new"), false);
+	write_text(file, 4, "s");
+	save(file, false, 0);
+	ck_assert(!fake_cache_counts(cache).last.may_create);
+	ck_assert_int_eq(fake_cache_counts(cache).last.czxid, czxid_of("/new"));
+	check_stored_at("/new", "texts");
+	release(file);
+	check_inode(number, czxid_of("/new"), false);
+	ck_assert_int_eq(fake_cache_counts(cache).updates, 2);
+}
+END_TEST
+
+START_TEST(new_file_is_born_though_nothing_was_written)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_WRONLY, &number);
+
+	ck_assert(file_is_bare(file));
+	close_by(file, OWNER, 0); /* another descriptor may be written to yet */
+	check_stored_at("/new", NULL);
+	release(file);
+	check_stored_at("/new", "");
+	check_inode(number, czxid_of("/new"), false);
+}
+END_TEST
+
+/* With a failure that comes from the ensemble, and one before. */
+START_TEST(birth_that_fails_is_given_up)
+{
+	for (int is_refused = 0; is_refused < 2; is_refused++) {
+		fuse_ino_t number;
+		struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+		struct node_info info;
+
+		write_text(file, 0, "text");
+		if (is_refused)
+			fake_cache_refuse(cache, -EACCES);
+		else
+			fake_cache_fail(cache, -EACCES);
+		save(file, false, -EACCES);
+		check_stored_at("/new", NULL);
+		check_inode(number, INODE_UNBORN, true);
+		ck_assert_uint_eq(inodes_unborn(inodes, "/new", false), 0);
+		ck_assert(!files_unborn(files, number, &info));
+		save(file, false, 0);
+		check_stored_at("/new", NULL);
+		file_put(file);
+		inodes_forget(inodes, number, 1);
+	}
+}
+END_TEST
+
+START_TEST(birth_that_fails_is_tried_again_if_it_is_kept)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+
+	fake_cache_fail(cache, -ETIMEDOUT);
+	save(file, true, -ETIMEDOUT); /* also without any bytes */
+	check_inode(number, INODE_UNBORN, false);
+	write_text(file, 0, "text");
+	fake_cache_refuse(cache, -EAGAIN);
+	save(file, true, -EAGAIN);
+	check_inode(number, INODE_UNBORN, false);
+	check_read(file, "text");
+	save(file, false, 0);
+	check_stored_at("/new", "text");
+	check_inode(number, czxid_of("/new"), false);
+	release(file);
+}
+END_TEST
+
+START_TEST(birth_is_not_given_up_while_another_may_make_it)
+{
+	fuse_ino_t number, same;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+	struct file *other = open_unborn("/new", O_CREAT | O_RDWR, &same);
+
+	ck_assert_uint_eq(same, number);
+	fake_cache_fail(cache, -EACCES);
+	write_text(file, 0, "1");
+	save(file, false, -EACCES);
+	file_put(file);
+	check_inode(number, INODE_UNBORN, false);
+	save(other, false, 0);
+	check_inode(number, czxid_of("/new"), false);
+	release(other);
+}
+END_TEST
+
+START_TEST(file_that_goes_unsaved_gives_up_its_birth)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+
+	file_get(file);
+	file_put(file);
+	check_inode(number, INODE_UNBORN, false);
+	file_put(file);
+	check_inode(number, INODE_UNBORN, true);
+}
+END_TEST
+
+START_TEST(file_that_somebody_else_made_is_taken)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+
+	fake_cache_create(cache, "/new", "theirs");
+	save(file, false, 0);
+	ck_assert_int_eq(fake_cache_counts(cache).written, 0);
+	check_read(file, "theirs");
+	check_inode(number, czxid_of("/new"), false);
+	release(file);
+}
+END_TEST
+
+START_TEST(file_is_not_born_over_a_directory)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+
+	fake_cache_create(cache, "/new", ""); /* of version 0 and without data: a directory */
+	write_text(file, 0, "text");
+	save(file, false, -EISDIR);
+	check_stored_at("/new", "");
+	check_inode(number, INODE_UNBORN, true);
+	file_put(file);
+}
+END_TEST
+
+START_TEST(birth_meets_that_of_another)
+{
+	struct told told = { .error = 1 };
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+
+	append_text(file, "ours");
+	fake_cache_hold(cache, true);
+	file_save(file, false, tell, &told);
+	ck_assert(fake_cache_step(cache)); /* composed over nothing */
+	fake_cache_create(cache, "/new", "theirs, ");
+	finish();
+	check_told(&told, 1, 0);
+	check_stored_at("/new", "theirs, ours");
+	check_read(file, "theirs, ours");
+	check_inode(number, czxid_of("/new"), false);
+	file_put(file);
+}
+END_TEST
+
+START_TEST(second_opener_sees_what_is_unsaved)
+{
+	fuse_ino_t number, same;
+	struct file *file = open_unborn("/new", O_CREAT | O_WRONLY, &number), *reader;
+	struct node_info info;
+
+	ck_assert(files_unborn(files, number, &info));
+	check_text(info.data, "");
+	node_info_release(&info);
+	write_text(file, 0, "text");
+	ck_assert(!files_unborn(files, number + 256, &info));
+	ck_assert(files_unborn(files, number, &info));
+	check_text(info.data, "text");
+	ck_assert_int_eq(info.stat.data_length, 4);
+	node_info_release(&info);
+	reader = open_unborn("/new", O_RDONLY, &same);
+	ck_assert_uint_eq(same, number);
+	check_read(reader, "text");
+	save(reader, false, 0); /* nothing of it is to be saved */
+	check_stored_at("/new", NULL);
+	save(file, false, 0);
+	ck_assert(!files_unborn(files, number, &info));
+	write_text(file, 0, "T"); /* unsaved, but of a file that is there */
+	ck_assert(!files_unborn(files, number, &info));
+	file_put(reader);
+	release(file);
+}
+END_TEST
+
+START_TEST(unborn_file_that_is_unlinked_is_never_made)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+	struct node_info info;
+
+	write_text(file, 0, "text");
+	files_unlinked(files, number);
+	ck_assert(!files_unborn(files, number, &info));
+	close_by(file, OWNER, 0);
+	save(file, true, 0);
+	check_read(file, "text");
+	write_text(file, 4, "s");
+	release(file);
+	ck_assert_int_eq(fake_cache_counts(cache).updates, 0);
+	check_stored_at("/new", NULL);
+	check_inode(number, INODE_UNBORN, true);
+}
+END_TEST
+
+/* --- Several open files --- */
+
+/* Opens the file at this path by its inode, which is known. */
+static struct file *open_path(const char *path, enum inode_type type, fuse_ino_t *number)
+{
+	struct inode_view view;
+	struct node_info info;
+	struct file *file;
+
+	ck_assert(fake_cache_look(cache, path, &info));
+	*number = inodes_enter(inodes, type, path, &info.stat, NULL);
+	ck_assert_int_eq(inodes_look(inodes, *number, &view), 0);
+	file = file_open(files, &view, &info, O_RDWR);
+	inode_view_release(&view);
+	node_info_release(&info);
+	return file;
+}
+
+START_TEST(all_open_files_of_an_inode_are_saved)
+{
+	struct told told = { .error = 1 };
+	struct file *first = open_file(O_RDWR), *second = open_file(O_RDWR), *other;
+	fuse_ino_t number;
+
+	fake_cache_create(cache, "/g", "other");
+	other = open_path("/g", INODE_NODE, &number);
+	files_save(files, INODE, tell, &told);
+	check_told(&told, 1, 0);
+	ck_assert_int_eq(fake_cache_counts(cache).updates, 0);
+	write_text(first, 0, "J");
+	write_text(second, 4, "y");
+	write_text(other, 0, "O");
+	told = (struct told){ .error = 1 };
+	files_save(files, INODE, tell, &told);
+	check_told(&told, 1, 0);
+	check_stored("Jelly");
+	check_stored_at("/g", "other");
+	file_put(first);
+	file_put(second);
+	file_put(other);
+}
+END_TEST
+
+START_TEST(what_cannot_be_saved_is_told_and_kept)
+{
+	struct told told = { .error = 1 };
+	struct file *first = open_file(O_RDWR), *second = open_file(O_RDWR);
+
+	write_text(first, 0, "J");
+	write_text(second, 4, "y");
+	fake_cache_fail(cache, -ETIMEDOUT);
+	files_save(files, INODE, tell, &told);
+	check_told(&told, 1, -ETIMEDOUT);
+	ck_assert_int_eq(fake_cache_counts(cache).written, 1); /* the other one was saved */
+	told = (struct told){ .error = 1 };
+	files_save(files, INODE, tell, &told);
+	check_told(&told, 1, 0);
+	check_stored("Jelly");
+	file_put(first);
+	file_put(second);
+}
+END_TEST
+
+START_TEST(what_is_below_a_path_is_saved)
+{
+	static const char *const paths[] = { "/d", "/d/x", "/dx", "/d/x/y", "/e" };
+	enum { COUNT = sizeof(paths) / sizeof(*paths) };
+	struct told told = { .error = 1 };
+	struct file *opened[COUNT];
+	fuse_ino_t number;
+
+	for (int i = 0; i < COUNT; i++) {
+		fake_cache_create(cache, paths[i], "old");
+		opened[i] = open_path(paths[i], i == 0 ? INODE_DATA : INODE_NODE, &number);
+		write_text(opened[i], 0, "new");
+	}
+	files_save_below(files, "/d/x", tell, &told);
+	check_told(&told, 1, 0);
+	check_stored_at("/d", "old");
+	check_stored_at("/d/x", "new");
+	check_stored_at("/d/x/y", "new");
+	told = (struct told){ .error = 1 };
+	files_save_below(files, "/d", tell, &told);
+	check_told(&told, 1, 0);
+	check_stored_at("/d", "new");
+	check_stored_at("/dx", "old");
+	check_stored_at("/e", "old");
+	ck_assert_int_eq(fake_cache_counts(cache).updates, 3);
+	told = (struct told){ .error = 1 };
+	files_save_below(files, "/", tell, &told);
+	check_told(&told, 1, 0);
+	check_stored_at("/dx", "new");
+	check_stored_at("/e", "new");
+	ck_assert_int_eq(fake_cache_counts(cache).updates, COUNT);
+	for (int i = 0; i < COUNT; i++)
+		file_put(opened[i]);
+}
+END_TEST
+
+/* --- Moved --- */
+
+/* Somebody moves the znode, and its inode with it. */
+static void move(const char *from, const char *to, const char *text)
+{
+	struct inode_place source = { .path = from, .czxid = czxid_of(from) };
+	struct inode_place target = { .path = to };
+
+	fake_cache_remove(cache, from);
+	fake_cache_create(cache, to, text);
+	target.czxid = czxid_of(to);
+	inodes_moved(inodes, &source, &target);
+}
+
+START_TEST(open_file_follows_its_inode)
+{
+	fuse_ino_t number, other_number;
+	struct file *file = open_path("/f", INODE_NODE, &number), *other;
+	const char *old;
+
+	fake_cache_create(cache, "/o", "other");
+	other = open_path("/o", INODE_NODE, &other_number);
+	old = file_path(file);
+	write_text(file, 0, "J");
+	move("/f", "/g", "hello");
+	ck_assert_str_eq(file_path(file), "/f");
+	files_follow(files);
+	ck_assert_str_eq(file_path(file), "/g");
+	ck_assert_str_eq(file_path(other), "/o");
+	ck_assert_str_eq(old, "/f"); /* somebody may still use it */
+	save(file, false, 0);
+	ck_assert_int_eq(fake_cache_counts(cache).last.czxid, czxid_of("/g"));
+	check_stored_at("/g", "Jello");
+	check_stored_at("/f", NULL);
+	move("/g", "/h", "Jello");
+	files_follow(files);
+	files_follow(files);
+	write_text(file, 4, "y");
+	save(file, false, 0);
+	check_stored_at("/h", "Jelly");
+	file_put(file);
+	file_put(other);
+}
+END_TEST
+
+/* It is at the old place when it finds out: it goes on at the new one. */
+START_TEST(save_under_way_follows_its_inode)
+{
+	for (int steps = 0; steps < 2; steps++) {
+		struct told told = { .error = 1 };
+		fuse_ino_t number;
+		struct file *file;
+
+		fake_cache_create(cache, "/f", "hello");
+		file = open_path("/f", INODE_NODE, &number);
+		write_text(file, 0, "J");
+		fake_cache_hold(cache, true);
+		file_save(file, false, tell, &told);
+		for (int i = 0; i < steps; i++)
+			ck_assert(fake_cache_step(cache));
+		move("/f", "/g", "hello");
+		files_follow(files);
+		if (steps)
+			fake_cache_create(cache, "/f", "another"); /* not the one that is meant */
+		finish();
+		check_told(&told, 1, 0);
+		check_stored_at("/g", "Jello");
+		check_stored_at("/f", steps ? "another" : NULL);
+		fake_cache_hold(cache, false);
+		file_put(file);
+		fake_cache_remove(cache, "/g");
+	}
+}
+END_TEST
+
+/* --- Saving by itself --- */
+
+enum { REST_MS = 1000 }; /* as in files.c */
+
+START_TEST(rested_file_is_saved_by_itself)
+{
+	struct file *file = open_file(O_RDWR);
+	struct node_info info = { 0 };
+	int64_t written_at;
+
+	write_text(file, 0, "J");
+	(void)fake_cache_await(cache, 1, 50);
+	written_at = clock_now();
+	write_text(file, 4, "y");
+	/* On a slow machine the first write may have been saved alone. */
+	for (int saved = 1; !info.data || memcmp(info.data->data, "Jelly", 5) != 0; saved++) {
+		node_info_release(&info);
+		ck_assert(fake_cache_await(cache, saved, DEADLINE_MS));
+		ck_assert(fake_cache_look(cache, "/f", &info));
+	}
+	node_info_release(&info);
+	ck_assert_int_ge(clock_now() - written_at, REST_MS);
+	ck_assert(!files_unsaved_size(files, INODE, &(size_t){ 0 }));
+	file_put(file);
+}
+END_TEST
+
+START_TEST(unborn_file_rests_until_it_is_born)
+{
+	fuse_ino_t number;
+	struct file *file = open_unborn("/new", O_CREAT | O_RDWR, &number);
+
+	append_text(file, "text");
+	ck_assert(fake_cache_await(cache, 1, DEADLINE_MS));
+	check_stored_at("/new", "text");
+	check_inode(number, czxid_of("/new"), false);
+	file_put(file);
+}
+END_TEST
+
+START_TEST(rested_file_is_saved_again_after_a_failure)
+{
+	struct file *file = open_file(O_RDWR);
+
+	fake_cache_fail(cache, -ETIMEDOUT);
+	write_text(file, 0, "J");
+	ck_assert(fake_cache_await(cache, 1, DEADLINE_MS));
+	check_stored("hello");
+	check_read(file, "Jello");
+	ck_assert(fake_cache_await(cache, 2, DEADLINE_MS));
+	check_stored("Jello");
+	file_put(file);
+}
+END_TEST
+
 /* --- Life --- */
 
 /* The save holds the file, as release needs it. */
@@ -1224,6 +1724,26 @@ START_TEST(files_take_what_is_open_with_them)
 }
 END_TEST
 
+static void add_unborn_and_several(TCase *tcase)
+{
+	tcase_add_test(tcase, new_file_is_born_with_its_contents);
+	tcase_add_test(tcase, new_file_is_born_though_nothing_was_written);
+	tcase_add_test(tcase, birth_that_fails_is_given_up);
+	tcase_add_test(tcase, birth_that_fails_is_tried_again_if_it_is_kept);
+	tcase_add_test(tcase, birth_is_not_given_up_while_another_may_make_it);
+	tcase_add_test(tcase, file_that_goes_unsaved_gives_up_its_birth);
+	tcase_add_test(tcase, file_that_somebody_else_made_is_taken);
+	tcase_add_test(tcase, file_is_not_born_over_a_directory);
+	tcase_add_test(tcase, birth_meets_that_of_another);
+	tcase_add_test(tcase, second_opener_sees_what_is_unsaved);
+	tcase_add_test(tcase, unborn_file_that_is_unlinked_is_never_made);
+	tcase_add_test(tcase, all_open_files_of_an_inode_are_saved);
+	tcase_add_test(tcase, what_cannot_be_saved_is_told_and_kept);
+	tcase_add_test(tcase, what_is_below_a_path_is_saved);
+	tcase_add_test(tcase, open_file_follows_its_inode);
+	tcase_add_test(tcase, save_under_way_follows_its_inode);
+}
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("files");
@@ -1277,6 +1797,14 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, save_outlives_the_last_hold);
 	tcase_add_test(tcase, drain_waits_for_saves);
 	tcase_add_test(tcase, files_take_what_is_open_with_them);
+	add_unborn_and_several(tcase);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("rest");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 2 * DEADLINE_MS / 1000 + 20);
+	tcase_add_test(tcase, rested_file_is_saved_by_itself);
+	tcase_add_test(tcase, unborn_file_rests_until_it_is_born);
+	tcase_add_test(tcase, rested_file_is_saved_again_after_a_failure);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
