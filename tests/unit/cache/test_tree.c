@@ -660,6 +660,265 @@ START_TEST(own_birth_drops_an_older_listing_of_the_parent)
 }
 END_TEST
 
+/* --- Our own changes, as the stream passes them --- */
+
+START_TEST(own_change_that_was_told_drops_nothing)
+{
+	struct node_stat stat = some_stat;
+	struct tree_mark mark;
+
+	learn_data("/a", &some_stat, 3);
+	mark = tree_mark(tree, "/a");
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	learn_data("/a", &some_stat, 3); /* what is read from here on is newer than the change, whatever its zxid */
+	tree_changed_by_us(tree, "/a", &mark, stat.mzxid + 1, false);
+	check_ready("/a", TREE_NODE, 0);
+
+	mark = tree_mark(tree, "/a"); /* no event since */
+	tree_changed_by_us(tree, "/a", &mark, stat.mzxid + 1, false);
+	learn_data("/a", &some_stat, 3);
+
+	mark = tree_mark(tree, "/a");
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	reconnect(); /* the event may have been another's */
+	learn_data("/a", &some_stat, 3);
+	tree_changed_by_us(tree, "/a", &mark, stat.mzxid + 1, false);
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+	ck_assert_int_eq(reply_data("/a", &some_stat, 3), 1);
+}
+END_TEST
+
+START_TEST(own_birth_that_was_told_leaves_the_listing)
+{
+	struct tree_mark mark;
+
+	learn_children("/d", &some_stat, "x");
+	mark = tree_mark(tree, "/d/y");
+	tree_event(tree, WIRE_CREATED, "/d/y", 0);
+	learn_children("/d", &some_stat, "y");
+	tree_changed_by_us(tree, "/d/y", &mark, some_stat.pzxid + 1, true);
+	check_ready("/d", TREE_CHILDREN, 0);
+
+	mark = tree_mark(tree, "/d/z");
+	tree_changed_by_us(tree, "/d/z", &mark, some_stat.pzxid + 1, true);
+	learn_children("/d", &some_stat, "z");
+}
+END_TEST
+
+/* What our change left, with so many events of its own and of others since the mark. */
+static void change(const char *path, const struct tree_mark *mark, uint32_t own, uint32_t events, struct bytes *data)
+{
+	struct node_stat stat = some_stat;
+
+	stat.mzxid = 40;
+	stat.version = 1;
+	stat.data_length = data ? (int32_t)data->size : 0;
+	for (uint32_t i = 0; i < events; i++)
+		tree_event(tree, WIRE_DATA_CHANGED, path, 0);
+	tree_changed_by_us(tree, path, mark, 40, false);
+	tree_fill(tree, path, mark, own, &stat, data, now);
+}
+
+START_TEST(what_we_wrote_is_remembered)
+{
+	struct bytes *data = bytes_new("ours", 4);
+	struct tree_mark mark;
+
+	learn_data("/a", &some_stat, 3);
+	mark = tree_mark(tree, "/a");
+	ck_assert_int_eq(mark.czxid, some_stat.czxid);
+	change("/a", &mark, 1, 1, data);
+	check_ready("/a", TREE_NODE, 0);
+	ck_assert_int_eq(info.stat.version, 1);
+	ck_assert_int_eq(info.stat.mzxid, 40);
+	ck_assert_uint_eq(info.data->size, 4);
+	ck_assert_mem_eq(info.data->data, "ours", 4);
+	mark = tree_mark(tree, "/a");
+	change("/a", &mark, 2, 2, NULL);
+	check_ready("/a", TREE_NODE, 0);
+	ck_assert_uint_eq(info.data->size, 0);
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+	ck_assert_int_eq(reply_data("/a", &some_stat, 3), 1);
+	bytes_put(data);
+}
+END_TEST
+
+START_TEST(what_we_made_is_remembered)
+{
+	struct bytes *data = bytes_new("ours", 4);
+	struct tree_mark mark = tree_mark(tree, "/new"); /* nothing was known of it */
+
+	ck_assert_int_eq(mark.czxid, 0);
+	tree_event(tree, WIRE_CREATED, "/new", 0);
+	tree_changed_by_us(tree, "/new", &mark, 40, true);
+	tree_fill(tree, "/new", &mark, 1, &some_stat, data, now);
+	check_ready("/new", TREE_NODE, 0);
+	ck_assert_mem_eq(info.data->data, "ours", 4);
+	bytes_put(data);
+}
+END_TEST
+
+START_TEST(what_we_wrote_is_not_remembered_beside_others)
+{
+	static const struct {
+		uint32_t own, events;
+		bool breaks, is_unmarked;
+	} cases[] = {
+		{ 1, 2, false, false }, /* another's, before ours or after it */
+		{ 2, 1, false, false }, /* one of ours is still to come */
+		{ 1, 0, false, false },
+		{ 1, 1, true, false },
+		{ 1, 1, false, true },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bytes *data = bytes_new("ours", 4);
+		struct tree_mark mark;
+
+		if (ask("/a", TREE_NODE) == TREE_FETCH)
+			ck_assert_int_eq(reply_data("/a", &some_stat, 3), 1);
+		mark = cases[i].is_unmarked ? no_mark : tree_mark(tree, "/a");
+		if (cases[i].breaks)
+			reconnect();
+		change("/a", &mark, cases[i].own, cases[i].events, data);
+		ck_assert_msg(ask("/a", TREE_NODE) == TREE_FETCH, "case %zu", i);
+		ck_assert_int_eq(reply_data("/a", &some_stat, 3), 1);
+		bytes_put(data);
+	}
+}
+END_TEST
+
+START_TEST(nothing_is_marked_without_a_watch)
+{
+	struct bytes *data = bytes_new("ours", 4);
+	struct tree_mark mark;
+
+	tree_broken(tree);
+	tree_connected(tree, false);
+	mark = tree_mark(tree, "/a");
+	ck_assert_uint_eq(mark.serial, 0);
+	change("/a", &mark, 0, 0, data);
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+	ck_assert_int_eq(reply_data("/a", &some_stat, 3), 1);
+	bytes_put(data);
+}
+END_TEST
+
+/* --- Names that are not there --- */
+
+static bool wants_names(const char *path, const char *expected)
+{
+	enum stream_read read = STREAM_GET;
+	char *parent;
+	bool wants = tree_wants_names(tree, path, now, &read, &parent);
+
+	ck_assert_int_eq(wants, parent != NULL);
+	if (wants) {
+		ck_assert_int_eq(read, STREAM_CHILDREN);
+		ck_assert_str_eq(parent, expected);
+	}
+	free(parent);
+	return wants;
+}
+
+/* The directory has one child, x, and its names are known because two were looked up in vain. */
+static void learn_names(const char *directory, const char *one, const char *two)
+{
+	if (ask(directory, TREE_NODE) == TREE_FETCH)
+		ck_assert_int_eq(reply_data(directory, &some_stat, 0), 1);
+	ck_assert(!wants_names(one, directory));
+	ck_assert(wants_names(two, directory));
+	ck_assert_int_eq(reply_children(directory, &some_stat, "x"), 0); /* nobody waits */
+}
+
+START_TEST(directory_answers_for_its_names)
+{
+	size_t nodes;
+
+	learn_names("/d", "/d/1", "/d/2");
+	nodes = tree_stats(tree).nodes;
+	check_ready("/d/1", TREE_NODE, -ENOENT);
+	check_ready("/d/3", TREE_NODE, -ENOENT);
+	check_ready("/d/3", TREE_CHILDREN, -ENOENT);
+	ck_assert_uint_eq(tree_stats(tree).nodes, nodes);
+	check_ready("/d", TREE_CHILDREN, 0);
+	learn_data("/d/x", &some_stat, 1);
+	learn_absent("/d/x/y"); /* a grandchild is not its business */
+	learn_absent("/dd");
+	ck_assert(!wants_names("/d/4", NULL)); /* they are known */
+}
+END_TEST
+
+START_TEST(birth_adds_to_the_names)
+{
+	learn_names("/d", "/d/1", "/d/2");
+	tree_event(tree, WIRE_CREATED, "/d/new", 0);
+	check_ready("/d/3", TREE_NODE, -ENOENT); /* still */
+	check_fetches("/d/new", TREE_NODE, STREAM_GET);
+	ck_assert_int_eq(reply_data("/d/new", &some_stat, 1), 1);
+	tree_event(tree, WIRE_DELETED, "/d/new", 0);
+	learn_absent("/d/new");
+}
+END_TEST
+
+START_TEST(names_are_trusted_for_a_while)
+{
+	learn_names("/d", "/d/1", "/d/2");
+	now += TREE_UNSEEN_MS - 1;
+	check_ready("/d/3", TREE_NODE, -ENOENT);
+	now += 1;
+	learn_absent("/d/3");
+}
+END_TEST
+
+START_TEST(names_of_before_a_break_are_not_trusted)
+{
+	learn_names("/d", "/d/1", "/d/2");
+	reconnect();
+	ck_assert(!wants_names("/d/3", NULL)); /* whether it is still there is not known either */
+	learn_absent("/d/3");
+}
+END_TEST
+
+START_TEST(own_birth_without_event_ends_the_names)
+{
+	learn_names("/d", "/d/1", "/d/2");
+	tree_changed_by_us(tree, "/d/secret", &no_mark, some_stat.pzxid + 1, true);
+	learn_absent("/d/3");
+}
+END_TEST
+
+START_TEST(names_are_not_wanted_of_whom_they_are_of_no_use)
+{
+	struct node_stat large = some_stat;
+
+	ck_assert(!wants_names("/unknown/1", NULL));
+	ck_assert(!wants_names("/unknown/2", NULL));
+	ck_assert(!wants_names("/", NULL));
+	large.num_children = 1 << 20;
+	learn_data("/large", &large, 0);
+	for (int i = 0; i < 5; i++)
+		ck_assert(!wants_names("/large/1", NULL));
+	tree_broken(tree);
+	tree_connected(tree, false);
+	learn_data("/d", &some_stat, 0);
+	for (int i = 0; i < 5; i++)
+		ck_assert(!wants_names("/d/1", NULL));
+}
+END_TEST
+
+START_TEST(who_lists_meanwhile_waits_for_the_names)
+{
+	learn_data("/d", &some_stat, 0);
+	ck_assert(!wants_names("/d/1", NULL));
+	ck_assert(wants_names("/d/2", "/d"));
+	ck_assert_int_eq(ask("/d", TREE_CHILDREN), TREE_WAITING);
+	ck_assert_int_eq(reply_children("/d", &some_stat, "x"), 1);
+	check_ready("/d/2", TREE_NODE, -ENOENT);
+}
+END_TEST
+
 /* --- Memory --- */
 
 static const char *numbered(int number)
@@ -1309,6 +1568,23 @@ START_TEST(threads_ask_at_once)
 }
 END_TEST
 
+static void add_own_and_names(TCase *tcase)
+{
+	tcase_add_test(tcase, own_change_that_was_told_drops_nothing);
+	tcase_add_test(tcase, own_birth_that_was_told_leaves_the_listing);
+	tcase_add_test(tcase, what_we_wrote_is_remembered);
+	tcase_add_test(tcase, what_we_made_is_remembered);
+	tcase_add_test(tcase, what_we_wrote_is_not_remembered_beside_others);
+	tcase_add_test(tcase, nothing_is_marked_without_a_watch);
+	tcase_add_test(tcase, directory_answers_for_its_names);
+	tcase_add_test(tcase, birth_adds_to_the_names);
+	tcase_add_test(tcase, names_are_trusted_for_a_while);
+	tcase_add_test(tcase, names_of_before_a_break_are_not_trusted);
+	tcase_add_test(tcase, own_birth_without_event_ends_the_names);
+	tcase_add_test(tcase, names_are_not_wanted_of_whom_they_are_of_no_use);
+	tcase_add_test(tcase, who_lists_meanwhile_waits_for_the_names);
+}
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("tree");
@@ -1344,6 +1620,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, names_of_a_new_directory_are_wanted);
 	tcase_add_test(tcase, own_birth_drops_absence);
 	tcase_add_test(tcase, own_birth_drops_an_older_listing_of_the_parent);
+	add_own_and_names(tcase);
 	tcase_add_test(tcase, forgets_what_was_not_used_for_longest);
 	tcase_add_test(tcase, stays_within_its_limit);
 	tcase_add_test(tcase, keeps_what_is_waited_for);

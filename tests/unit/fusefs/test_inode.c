@@ -747,13 +747,15 @@ static void move(const char *from, int64_t from_czxid, const char *to, int64_t t
 START_TEST(moved_file_keeps_its_number)
 {
 	struct node_stat stat = file_stat;
-	struct inode_at *list;
 	fuse_ino_t number = enter("/a", &stat);
+	char **list;
+	ssize_t count;
 
 	move("/a", stat.czxid, "/b", 50);
 	check_state(number, "/b", 50, false);
-	ck_assert_int_eq(inodes_at(inodes, "/a", &list), 0);
-	free(list);
+	count = inodes_paths(inodes, &list);
+	ck_assert_int_eq(count, 2); /* with the root: nothing is left of the old one */
+	free_paths(list, count);
 	stat.czxid = 50;
 	ck_assert_uint_eq(enter("/b", &stat), number);
 	stat.czxid = 60;
@@ -795,6 +797,7 @@ START_TEST(moved_file_replaces_what_was_there)
 	check_state(moved, "/b", 50, false); /* nobody younger is in the way */
 	inodes_forget(inodes, unborn, 1);
 	check_forgotten(unborn);
+	check_unborn_in("/", NULL);
 	inodes_forget(inodes, replaced, 1);
 	check_forgotten(replaced);
 }
