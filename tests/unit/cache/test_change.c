@@ -10,7 +10,7 @@
 /* --- The ensemble --- */
 
 /* What happens to a transaction. */
-enum fate { ARRIVES, LOST, LOST_BUT_MADE };
+enum fate { ARRIVES, LOST, LOST_BUT_MADE, OVERTAKEN /* by somebody else, and arrives */ };
 
 static struct {
 	bool is_there;
@@ -46,6 +46,16 @@ static void others_make(const char *text)
 	ensemble.stat = (struct node_stat){ 0 };
 	leave(text);
 	ensemble.stat.czxid = ensemble.zxid;
+}
+
+static void overtake(void)
+{
+	if (!ensemble.is_there) {
+		others_make("faster");
+		return;
+	}
+	others_write("faster");
+	others_write("twice");
 }
 
 static int make_step(const struct write_step *step)
@@ -86,12 +96,14 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 	memmove(ensemble.fate, ensemble.fate + 1, sizeof(ensemble.fate) - sizeof(ensemble.fate[0]));
 	ensemble.sent++;
 	ensemble.last = steps[0];
+	if (fate == OVERTAKEN)
+		overtake();
 	for (int i = 0; i < count && fate != LOST && !result.error; i++)
 		result.error = make_step(&steps[i]);
 	ensemble.made += fate != LOST && !result.error;
 	result.zxid = ensemble.zxid;
 	result.stat = ensemble.stat;
-	if (fate != ARRIVES)
+	if (fate == LOST || fate == LOST_BUT_MADE)
 		result = (struct write_result){ .error = -EIO, .is_unknown = true };
 	done(&result, arg);
 	return 0;
@@ -219,6 +231,11 @@ static void others_make_file(void)
 	others_make("theirs");
 }
 
+static void others_make_directory(void)
+{
+	others_make("");
+}
+
 static void others_remove(void)
 {
 	ensemble.is_there = false;
@@ -284,6 +301,10 @@ START_TEST(what_was_never_ours_exists)
 	ensemble.meanwhile = others_make_file;
 	make_file("", -EEXIST);
 	check_text("theirs");
+	others_remove();
+	ensemble.fate[0] = LOST;
+	ensemble.meanwhile = others_make_directory;
+	make_file("", -EEXIST);
 }
 END_TEST
 
@@ -346,6 +367,15 @@ static int compose(const struct node_info *old, struct buf *out, void *arg)
 	if (old->data)
 		(void)buf_append(out, old->data->data, old->data->size);
 	(void)buf_append(out, "+", 1);
+	return 0;
+}
+
+static int compose_nothing(const struct node_info *old, struct buf *out, void *arg)
+{
+	(void)old;
+	(void)out;
+	(void)arg;
+	composed++;
 	return 0;
 }
 
@@ -461,6 +491,24 @@ START_TEST(change_that_others_forestalled_is_composed_again)
 }
 END_TEST
 
+START_TEST(change_that_others_overtake_is_composed_again)
+{
+	others_make("a");
+	ensemble.fate[0] = ensemble.fate[1] = OVERTAKEN;
+	update(0, "twice+");
+	ck_assert_int_eq(composed, 3);
+	others_remove();
+	ensemble.fate[0] = OVERTAKEN;
+	update_as((struct cache_edit){ .may_create = true }, 0, "faster+");
+	/* Also after one that got lost, and that is known not to have been made. */
+	ensemble.fate[0] = LOST;
+	ensemble.fate[1] = OVERTAKEN;
+	ensemble.meanwhile = others_write_once;
+	update(0, "twice+");
+	ck_assert_int_eq(composed, 3);
+}
+END_TEST
+
 START_TEST(change_below_those_of_others_is_unknown)
 {
 	others_make("a");
@@ -520,6 +568,11 @@ START_TEST(birth_that_got_lost_is_looked_for)
 	ensemble.meanwhile = others_make_file;
 	update_as(edit, 0, "theirs+");
 	ck_assert_int_eq(ensemble.sent, 5);
+	others_remove();
+	ensemble.fate[0] = LOST;
+	ensemble.meanwhile = others_make_directory; /* an empty file of ours would not be of version 0 */
+	update_as((struct cache_edit){ .may_create = true, .compose = compose_nothing }, 0, "");
+	ck_assert_int_eq(composed, 2);
 }
 END_TEST
 
@@ -551,6 +604,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, change_that_was_not_made_is_sent_again);
 	tcase_add_test(tcase, whole_contents_are_sent_again_under_a_version_check);
 	tcase_add_test(tcase, change_that_others_forestalled_is_composed_again);
+	tcase_add_test(tcase, change_that_others_overtake_is_composed_again);
 	tcase_add_test(tcase, change_below_those_of_others_is_unknown);
 	tcase_add_test(tcase, whole_contents_that_are_there_are_well);
 	tcase_add_test(tcase, change_of_what_is_gone_since);

@@ -765,11 +765,11 @@ START_TEST(what_we_wrote_is_not_remembered_beside_others)
 		uint32_t own, events;
 		bool breaks, is_unmarked;
 	} cases[] = {
+		{ 1, 1, false, true },
 		{ 1, 2, false, false }, /* another's, before ours or after it */
 		{ 2, 1, false, false }, /* one of ours is still to come */
 		{ 1, 0, false, false },
 		{ 1, 1, true, false },
-		{ 1, 1, false, true },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
