@@ -112,9 +112,13 @@ static struct inode *find_unborn_locked(struct place *place)
 {
 	struct inode *inode = NULL;
 
-	if (place)
-		DL_SEARCH_SCALAR(place->inodes, inode, key.czxid, INODE_UNBORN);
-	return inode && !inode->is_dead ? inode : NULL;
+	if (!place)
+		return NULL;
+	DL_FOREACH (place->inodes, inode) {
+		if (inode->key.czxid == INODE_UNBORN && !inode->is_dead)
+			break;
+	}
+	return inode;
 }
 
 /* The file has a znode now, or never will. */

@@ -51,6 +51,17 @@ def replaced():
     expect_nodes('replaced', a=b'other')
 
 
+def made_again_while_the_first_is_open():
+    first = create('a', b'first')
+    os.unlink(f'{top}/a')
+    second = create('a', b'second')
+    expect_eq(os.stat(f'{top}/a').st_ino, os.fstat(second).st_ino, 'the name is the second file')
+    os.rename(f'{top}/a', f'{top}/b')
+    os.close(first)
+    os.close(second)
+    expect_nodes('removed while open, and made again', b=b'second')
+
+
 def with_its_directory():
     os.mkdir(f'{top}/one')
     fd = create('one/a')
@@ -95,7 +106,8 @@ def attributes():
 
 with mount() as mnt, client() as zk:
     top = mnt.path
-    for scenario in (renamed, renamed_onto_another, replaced, with_its_directory, name_taken, removed_and_made_again, attributes):
+    for scenario in (renamed, renamed_onto_another, replaced, with_its_directory, name_taken, removed_and_made_again,
+                     made_again_while_the_first_is_open, attributes):
         print(scenario.__name__, flush=True)
         scenario()
         for name in zk.get_children('/'):

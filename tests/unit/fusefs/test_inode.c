@@ -699,6 +699,20 @@ START_TEST(abandoned_file_is_dead)
 }
 END_TEST
 
+/* The other is still open, so that the kernel has not forgotten it. */
+START_TEST(unborn_file_is_found_behind_an_abandoned_one)
+{
+	fuse_ino_t next;
+
+	inodes_abandon(inodes, enter_unborn("/a"));
+	next = enter_unborn("/a");
+	ck_assert_uint_eq(inodes_unborn(inodes, "/a", false), next);
+	ck_assert_uint_eq(enter_unborn("/a"), next);
+	ck_assert_uint_eq(enter("/a", &file_stat), next);
+	check_state(next, "/a", file_stat.czxid, false);
+}
+END_TEST
+
 START_TEST(unborn_files_are_listed_in_their_directory)
 {
 	char **list;
@@ -966,6 +980,7 @@ static void add_unborn_and_moved(TCase *tcase)
 	tcase_add_test(tcase, listing_a_file_gives_it_the_number_of_the_unborn);
 	tcase_add_test(tcase, birth_of_what_is_known_already_is_dead);
 	tcase_add_test(tcase, abandoned_file_is_dead);
+	tcase_add_test(tcase, unborn_file_is_found_behind_an_abandoned_one);
 	tcase_add_test(tcase, unborn_files_are_listed_in_their_directory);
 	tcase_add_test(tcase, view_of_an_unborn_file_matches_any_file);
 	tcase_add_test(tcase, moved_file_keeps_its_number);
