@@ -413,7 +413,7 @@ int cache_sync(struct cache *cache, cache_done_cb *done, void *arg)
 	if (!sync)
 		return -ENOMEM;
 	*sync = (struct sync){ .done = done, .arg = arg };
-	err = stream_fence(cache->stream, 0, sync_fenced, sync);
+	err = stream_fence(cache->stream, 0, STREAM_AT_ONCE, sync_fenced, sync);
 	if (err)
 		free(sync);
 	return err;

@@ -44,16 +44,26 @@ struct change {
 	void *arg;
 };
 
-/* Whether its events tell that the stream has passed it. They do where they can be told from others': a setData by its version,
- * and anything that is the very next transaction after what the stream had passed before, for then nobody's was between (zxids
- * of one leader have no gaps: ZooKeeperServer.getNextZxid). */
+/* Whether it is the very next transaction after what the stream had passed before, and makes events. Nobody's was between then:
+ * zxids of one leader have no gaps (ZooKeeperServer.getNextZxid). */
+static bool is_next(const struct change *change)
+{
+	return change->events && change->passed.passed && change->result.zxid == change->passed.passed + 1;
+}
+
+/* Whether its events will tell that the stream has passed it. They do where they can be told from others': a setData by its
+ * version, and what is_next. */
+static bool may_be_told(const struct change *change)
+{
+	return change->mark.czxid || is_next(change);
+}
+
 static bool has_been_told(const struct change *change)
 {
 	struct tree *tree = change->cache->tree;
 	const struct write_result *result = &change->result;
-	bool is_next = change->passed.passed && result->zxid == change->passed.passed + 1;
 
-	if (is_next && change->events && tree_events_since(tree, change->path, &change->mark) >= change->events)
+	if (is_next(change) && tree_events_since(tree, change->path, &change->mark) >= change->events)
 		return true;
 	return tree_has_passed(tree, change->path, &change->mark, &result->stat);
 }
@@ -184,7 +194,7 @@ static void change_answered_anew(const struct write_result *result, void *arg)
 	struct change *change = arg;
 	bool is_answer = !result->error || result->error == -ENOENT || result->error == -EACCES;
 
-	if (is_answer && stream_fence(change->cache->stream, 0, change_fenced, change) == 0)
+	if (is_answer && stream_fence(change->cache->stream, 0, STREAM_AT_ONCE, change_fenced, change) == 0)
 		return;
 	if (result->is_unknown && clock_now() < change->deadline && change_settle(change) == 0)
 		return;
@@ -202,6 +212,7 @@ static int change_settle(struct change *change)
 static void change_done(const struct write_result *result, void *arg)
 {
 	struct change *change = arg;
+	bool event_may_tell;
 
 	change->result = *result;
 	if (result->error && result->is_unknown) {
@@ -215,11 +226,14 @@ static void change_done(const struct write_result *result, void *arg)
 		change_told(change);
 		return;
 	}
+	event_may_tell = !result->error && may_be_told(change);
 	atomic_fetch_add(&change->refs, 1); /* the fence's */
-	if (!tells_state(result) || stream_fence(change->cache->stream, result->zxid, change_fenced, change) < 0) {
+	if (!tells_state(result) ||
+		stream_fence(change->cache->stream, result->zxid, event_may_tell ? STREAM_SOON : STREAM_AT_ONCE,
+			change_fenced, change) < 0) {
 		change_tell(change);
 		change_put(change);
-	} else if (!result->error && (change->mark.czxid || change->events)) {
+	} else if (event_may_tell) {
 		await_event(change);
 	}
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the first reference is still held */

@@ -161,10 +161,28 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 	return is_stopping ? -ECANCELED : 0;
 }
 
-int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
+/* Whether the timer is to be started, by set_probe_timer: it does not run. */
+static bool wants_probe_locked(struct stream *stream)
 {
+	bool had_probe = stream->has_probe;
+
+	stream->has_probe = true;
+	return !had_probe;
+}
+
+static void set_probe_timer(struct stream *stream)
+{
+	const struct itimerspec soon = { .it_value.tv_nsec = PROBE_NS };
+
+	(void)timerfd_settime(stream->probe_timer, 0, &soon, NULL);
+}
+
+int stream_fence(struct stream *stream, int64_t zxid, enum stream_haste haste, fence_cb *done, void *arg)
+{
+	bool needs_timer = false;
+	bool needs_wake = false;
 	struct fence *fence;
-	bool needs_wake, is_stopping;
+	bool is_stopping;
 
 	if (zxid && zxid <= atomic_load(&stream->passed)) {
 		done(0, arg);
@@ -177,10 +195,15 @@ int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
 	is_stopping = stream->is_stopping;
 	if (!is_stopping)
 		fence_queue(&stream->incoming_fences, fence);
-	needs_wake = needs_wake_locked(stream);
+	if (haste == STREAM_AT_ONCE)
+		needs_wake = needs_wake_locked(stream);
+	else
+		needs_timer = wants_probe_locked(stream);
 	pthread_mutex_unlock(&stream->lock);
 	if (needs_wake)
 		wake(stream);
+	if (needs_timer)
+		set_probe_timer(stream);
 	if (is_stopping)
 		free(fence);
 	return is_stopping ? -ECANCELED : 0;
@@ -214,15 +237,13 @@ void stream_note(struct stream *stream, int64_t zxid, const struct stream_mark *
 
 void stream_probe(struct stream *stream)
 {
-	const struct itimerspec soon = { .it_value.tv_nsec = PROBE_NS };
-	bool had_probe;
+	bool needs_timer;
 
 	pthread_mutex_lock(&stream->lock);
-	had_probe = stream->has_probe;
-	stream->has_probe = true;
+	needs_timer = wants_probe_locked(stream);
 	pthread_mutex_unlock(&stream->lock);
-	if (!had_probe)
-		(void)timerfd_settime(stream->probe_timer, 0, &soon, NULL);
+	if (needs_timer)
+		set_probe_timer(stream);
 }
 
 void stream_cork(struct stream *stream)
@@ -643,9 +664,6 @@ static void send_probes(struct stream *stream)
 {
 	enum fence_probe probe;
 
-	if (stream->probes && stream->pings_answered == stream->pings_sent) /* else who waits asks by itself */
-		send_ping(stream);
-	stream->probes = false;
 	while ((probe = fences_next_probe(&stream->fences)) != FENCE_NO_PROBE) {
 		if (probe == FENCE_PING) {
 			send_ping(stream);
@@ -654,6 +672,9 @@ static void send_probes(struct stream *stream)
 			stream->link.out.failed = true;
 		}
 	}
+	if (stream->probes && stream->pings_answered == stream->pings_sent) /* else who waits asks by itself */
+		send_ping(stream);
+	stream->probes = false;
 }
 
 /* Everything that may be sent now is put into link.out and sent as far as the socket takes it. */
@@ -692,11 +713,13 @@ static bool take_incoming(struct stream *stream)
 {
 	struct request *incoming;
 	struct fence *fences;
+	int64_t passed;
 	bool goes_on;
 	bool moved = false;
 
 	pthread_mutex_lock(&stream->lock);
 	stream->is_asleep = false;
+	passed = stream->passed;
 	goes_on = !stream->is_stopping;
 	incoming = stream->incoming;
 	stream->incoming = NULL;
@@ -710,6 +733,8 @@ static bool take_incoming(struct stream *stream)
 	DL_CONCAT(stream->queue, incoming);
 	if (fence_max_zxid(fences) > stream->last_zxid)
 		stream->last_zxid = fence_max_zxid(fences);
+	if (passed > stream->fences.passed)
+		fences_reply(&stream->fences, passed, FENCE_NO_PROBE);
 	fences_add(&stream->fences, fences);
 	if (moved) {
 		stream->refuses_watch = stream->refuses_multi_read = false;

@@ -88,10 +88,16 @@ void stream_uncork(struct stream *stream);
  * for the session's thread to send the change first: asked before it, it would be answered in vain. Any thread. */
 void stream_probe(struct stream *stream);
 
+/* When a fence asks the server how far it is. */
+enum stream_haste {
+	STREAM_AT_ONCE,
+	STREAM_SOON, /* after a moment, for the change's event may be here by then, and stream_note makes the question needless */
+};
+
 /* Calls done once the stream has passed the change with this zxid, or, for 0, everything that was acknowledged to anyone
  * before the call. Also noted as seen: no server that is behind it will be read from. Ends with -ETIMEDOUT after the
  * timeout. 0: done is called once, on the stream's thread or before the call returns; -ENOMEM, -ECANCELED: it is not. Any thread. */
-int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg);
+int stream_fence(struct stream *stream, int64_t zxid, enum stream_haste haste, fence_cb *done, void *arg);
 
 /* How far the stream was. */
 struct stream_mark {

@@ -61,7 +61,7 @@ static void transaction_done(const struct write_result *result, void *arg)
 	struct transaction *transaction = arg;
 
 	transaction->result = *result;
-	if (stream_fence(transaction->cache->stream, result->zxid, transaction_fenced, transaction) < 0)
+	if (stream_fence(transaction->cache->stream, result->zxid, STREAM_AT_ONCE, transaction_fenced, transaction) < 0)
 		transaction_end(transaction);
 }
 

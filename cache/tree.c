@@ -37,7 +37,9 @@ struct node {
 	struct node_stat stat;
 	int64_t changed;    /* ms: the newest change seen among the children */
 	int64_t checked;    /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
-	int64_t listed;	    /* ms: when children was last read */
+	int64_t listed;	    /* ms: when children was last read, */
+	uint64_t listing;   /* and its number among tree->news */
+	uint64_t died;	    /* the number of the news that it is not there; 0: it is, or may be */
 	struct bytes *data; /* kept while unverified: the znode may turn out unchanged */
 	struct listing *children;
 	const char **sorted;   /* the names in children; NULL: not needed yet */
@@ -63,6 +65,7 @@ struct tree {
 	uint32_t epoch;
 	uint64_t hits, misses;
 	uint64_t last_serial;
+	uint64_t news; /* counts absences learned, and listings */
 };
 
 struct tree *tree_new(size_t limit, int ttl)
@@ -272,12 +275,14 @@ static bool is_named(struct node *node, const char *name)
 	return bsearch(&name, node->sorted, count, sizeof(*node->sorted), compare_names) != NULL;
 }
 
-/* Whether the path, which has no node here, is known not to be there. */
-static bool is_absent_locked(struct tree *tree, const char *path, int64_t now)
+/* Whether the path is known not to be there by the names in its directory. Its node here, if there is one, has died. */
+static bool is_absent_locked(struct tree *tree, const struct node *node, const char *path, int64_t now)
 {
 	struct node *parent = tree->is_watching ? parent_locked(tree, path) : NULL;
 
-	return parent && is_valid_locked(tree, parent, PART_NAMES, now) && !is_named(parent, strrchr(path, '/') + 1);
+	if (!parent || !is_valid_locked(tree, parent, PART_NAMES, now))
+		return false;
+	return (node && node->died > parent->listing) || !is_named(parent, strrchr(path, '/') + 1);
 }
 
 /* Contents that are probably still good and not small are verified rather than fetched again. */
@@ -319,10 +324,11 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 
 	pthread_mutex_lock(&tree->lock);
 	node = find_locked(tree, path, size);
-	if (!node && is_absent_locked(tree, path, now)) {
+	if ((!node || node->died) && is_absent_locked(tree, node, path, now)) {
 		tree->hits++;
 		*error = -ENOENT;
 		step = TREE_READY;
+		node = NULL;
 	} else if (!node) {
 		node = add_locked(tree, path, size);
 	}
@@ -344,6 +350,13 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 
 /* --- Replies --- */
 
+static void note_listing_locked(struct tree *tree, struct node *node, int64_t now)
+{
+	node->parts |= PART_CHILDREN | PART_NAMES;
+	node->listed = now;
+	node->listing = ++tree->news;
+}
+
 /* Takes a Stat read from the server, and with it decides what of an older epoch is still true. */
 static void take_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat, int64_t now)
 {
@@ -356,13 +369,13 @@ static void take_stat_locked(struct tree *tree, struct node *node, const struct 
 	if (!same || (node->is_partial ? node->epoch != tree->epoch : node->stat.pzxid != stat->pzxid)) {
 		drop_children(tree, node);
 	} else if (node->children && node->epoch != tree->epoch) {
-		node->parts |= PART_CHILDREN | PART_NAMES;
-		node->listed = now;
+		note_listing_locked(tree, node, now);
 	}
 	if (!same)
 		node->changed = 0;
 	node->parts &= (uint8_t) ~(PART_ABSENT | PART_SECRET);
 	node->parts |= PART_STAT;
+	node->died = 0;
 	node->stat = *stat;
 	node->epoch = tree->epoch;
 	node->checked = now;
@@ -374,6 +387,7 @@ static void take_absence_locked(struct tree *tree, struct node *node, int64_t no
 	drop_children(tree, node);
 	memset(&node->stat, 0, sizeof(node->stat));
 	node->parts = PART_ABSENT;
+	node->died = ++tree->news;
 	node->epoch = tree->epoch;
 	node->checked = now;
 }
@@ -396,8 +410,7 @@ static void take_children_locked(struct tree *tree, struct node *node, struct li
 	node->children = listing_get(children);
 	node->is_partial = false;
 	tree->bytes += children->size;
-	node->parts |= PART_CHILDREN | PART_NAMES;
-	node->listed = now;
+	note_listing_locked(tree, node, now);
 }
 
 /* Gives the error for the waiters, or 1: *read must be sent first. */
@@ -499,8 +512,10 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 
 	pthread_mutex_lock(&tree->lock);
 	node = find_locked(tree, path, strlen(path));
-	if (node)
+	if (node) {
 		node->events++;
+		node->died = type == WIRE_DELETED ? ++tree->news : 0;
+	}
 	if (node && type == WIRE_DATA_CHANGED) {
 		node->sets++;
 		node->parts &= (uint8_t) ~(PART_STAT | PART_SECRET);

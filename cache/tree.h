@@ -15,7 +15,7 @@
  * nobody: it gives back who is to be told and what is to be asked, and the caller does it. Its lock is a leaf.
  *
  * A name that is not there is known not to be as long as the directory's names are: those last listed, and the nodes made here
- * by the events of births since.
+ * by the events of births since, but for those that died since.
  *
  * Memory is bounded by the limit, least recently used first; a znode that somebody waits for stays. */
 #ifndef ZKFS_CACHE_TREE_H

@@ -155,14 +155,18 @@ static char *parent_path(const char *path)
 	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-static bool is_known(struct announce *announce, const char *path)
+/* Whether anybody can watch the directory: not one that was announced itself, and that nobody has looked up since. */
+static bool is_seen(struct announce *announce, const char *path)
 {
 	struct inode_at *list;
 	ssize_t count = inodes_at(announce->mount->inodes, path, &list);
+	bool is_seen = false;
 
+	for (ssize_t i = 0; i < count; i++)
+		is_seen |= list[i].is_seen;
 	if (count > 0)
 		free(list);
-	return count > 0;
+	return is_seen;
 }
 
 void announce_foreign(enum cache_change change, const char *path, void *arg)
@@ -171,7 +175,7 @@ void announce_foreign(enum cache_change change, const char *path, void *arg)
 	struct inodes *inodes = announce->mount->inodes;
 	char *parent = inode_path_is_root(path) ? NULL : parent_path(path);
 
-	if (parent && is_known(announce, parent)) {
+	if (parent && is_seen(announce, parent)) {
 		if (change == CACHE_DELETED)
 			inodes_mourn(inodes, path);
 		if (change == CACHE_CREATED && inodes_mourn_kind(inodes, parent, KIND_DIRECTORY)) {
@@ -287,11 +291,10 @@ static fuse_ino_t enter_made(struct mount *mount, const struct item *item, enum 
 	if (item->error)
 		number = inodes_enter_dead(mount->inodes, item->path, kind);
 	else
-		number = inodes_enter(mount->inodes, INODE_NODE, item->path, &item->info.stat, item->info.data);
+		number = inodes_enter_announced(mount->inodes, item->path, &item->info.stat, item->info.data);
 	if (!number)
 		return 0;
 	(void)attr_fill(mount, number, INODE_NODE, kind, &item->info.stat, item->info.data, item->info.changed, attr);
-	inodes_announced(mount->inodes, number);
 	return number;
 }
 

@@ -8,7 +8,7 @@
  *
  * A file that is born with data is also told of as changed, as one made here by a program that writes is.
  *
- * Only what is in directories that the kernel knows is announced: nobody can watch another. It is announced in order, after the
+ * Only what is in directories that somebody has looked up is announced: nobody can watch another. It is announced in order, after the
  * notifier has taken back what it made stale, and looks like what it was then: of a znode that is born and dies before it is
  * announced, both are told. While it works it has the mount's root open, a batch at a time, and looks each time whether that
  * is still ours: an unmounted mountpoint's files are nobody's business. */

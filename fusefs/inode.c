@@ -40,6 +40,7 @@ struct inode {
 	bool is_mourned;   /* dead, and that is to be announced, */
 	bool is_buried;	   /* or has been */
 	bool is_announced; /* its birth was */
+	bool is_seen;	   /* somebody but the announcer has looked it up */
 	bool is_hashed;
 };
 
@@ -243,6 +244,7 @@ struct inodes *inodes_new(bool with_symlinks)
 		return NULL;
 	}
 	inode->lookups = 1; /* the kernel never forgets the root */
+	inode->is_seen = true;
 	return inodes;
 }
 
@@ -324,8 +326,8 @@ static void replace_locked(struct place *place, struct inode *entered)
 	}
 }
 
-fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
-	const struct bytes *data)
+static fuse_ino_t enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data, bool by_announcer)
 {
 	const struct key key = key_of(inodes, type, path, stat, data);
 	fuse_ino_t number;
@@ -337,10 +339,24 @@ fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char 
 		inode = add_locked(inodes, &key, number);
 	if (inode) {
 		inode->lookups++;
+		inode->is_seen |= !by_announcer;
+		inode->is_announced |= by_announcer;
 		replace_locked(inode->place, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return inode ? number : 0;
+}
+
+fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
+	const struct bytes *data)
+{
+	return enter(inodes, type, path, stat, data, false);
+}
+
+fuse_ino_t inodes_enter_announced(struct inodes *inodes, const char *path, const struct node_stat *stat,
+	const struct bytes *data)
+{
+	return enter(inodes, INODE_NODE, path, stat, data, true);
 }
 
 void inodes_died(struct inodes *inodes, const char *path)
@@ -665,7 +681,7 @@ fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind 
 	inode = add_locked(inodes, &key, number);
 	if (inode) {
 		inode->lookups = 1;
-		inode->is_dead = inode->is_mourned = true;
+		inode->is_dead = inode->is_mourned = inode->is_announced = true;
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return inode ? number : 0;
@@ -731,7 +747,8 @@ ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **lis
 			(*list)[count++] = (struct inode_at){ .number = inode->number,
 				.type = inode->key.type,
 				.kind = inode->key.kind,
-				.is_dead = inode->is_dead };
+				.is_dead = inode->is_dead,
+				.is_seen = inode->is_seen };
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return count;

@@ -105,6 +105,10 @@ void inodes_mourn(struct inodes *inodes, const char *path);
  * False: there is none. */
 bool inodes_mourn_kind(struct inodes *inodes, const char *path, enum kind now);
 
+/* As inodes_enter, for the kernel alone: its birth is being announced. */
+fuse_ino_t inodes_enter_announced(struct inodes *inodes, const char *path, const struct node_stat *stat,
+	const struct bytes *data);
+
 /* Its birth has been announced, or the kernel knows of it because it was made here. */
 void inodes_announced(struct inodes *inodes, fuse_ino_t number);
 
@@ -139,6 +143,7 @@ struct inode_at {
 	enum inode_type type;
 	enum kind kind;
 	bool is_dead;
+	bool is_seen; /* inodes_enter has entered it */
 };
 
 /* All inodes known for the path, dead ones too, in *list, which the caller frees. Gives how many; -ENOMEM. */

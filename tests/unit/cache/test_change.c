@@ -109,8 +109,9 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 	return 0;
 }
 
-int stream_fence(struct stream *stream, int64_t zxid, fence_cb *done, void *arg)
+int stream_fence(struct stream *stream, int64_t zxid, enum stream_haste haste, fence_cb *done, void *arg)
 {
+	(void)haste;
 	(void)stream;
 	(void)zxid;
 	done(ensemble.fence_error, arg);

@@ -383,7 +383,7 @@ END_TEST
 START_TEST(tells_the_newest_zxid_it_has_shown)
 {
 	start();
-	ck_assert_int_eq(stream_fence(stream, 0x99, on_fence, "fence"), 0);
+	ck_assert_int_eq(stream_fence(stream, 0x99, STREAM_AT_ONCE, on_fence, "fence"), 0);
 	follow(&server);
 	reconnect();
 	ck_assert_int_eq(hello.last_zxid, 0x99);
@@ -648,7 +648,7 @@ END_TEST
 
 static void fence(int64_t zxid, const char *label)
 {
-	ck_assert_int_eq(stream_fence(stream, zxid, on_fence, (void *)label), 0);
+	ck_assert_int_eq(stream_fence(stream, zxid, STREAM_AT_ONCE, on_fence, (void *)label), 0);
 }
 
 START_TEST(fence_passes_with_a_ping_that_is_new_enough)
@@ -1082,7 +1082,7 @@ START_TEST(lack_of_memory_is_told)
 	ck_assert(unit_end_failure());
 	ck_assert_int_eq(send, -ENOMEM);
 	unit_fail_allocation(1);
-	fenced = stream_fence(stream, 5, on_fence, "f");
+	fenced = stream_fence(stream, 5, STREAM_AT_ONCE, on_fence, "f");
 	ck_assert(unit_end_failure());
 	ck_assert_int_eq(fenced, -ENOMEM);
 	stream_free(stream);
@@ -1199,7 +1199,7 @@ START_TEST(threads_are_answered_once_each)
 		line = next_line();
 		ck_assert_ptr_nonnull(line);
 	} while (strcmp(line, "done") != 0);
-	ck_assert_int_eq(stream_fence(stream, 0, on_fence, "end"), 0);
+	ck_assert_int_eq(stream_fence(stream, 0, STREAM_AT_ONCE, on_fence, "end"), 0);
 	pthread_join(serving, NULL);
 	for (int i = 0; i < THREADS * ASKS; i++) {
 		const struct ask *ask = &asks[i / ASKS][i % ASKS];

@@ -607,6 +607,24 @@ START_TEST(names_of_a_new_directory_are_wanted)
 }
 END_TEST
 
+START_TEST(what_has_died_is_known_not_to_be_there)
+{
+	now += 10000;
+	learn_children("/", &some_stat, "a");
+	learn_data("/a", &some_stat, 1);
+	tree_event(tree, WIRE_DELETED, "/a", 0);
+	check_ready("/a", TREE_NODE, -ENOENT); /* though it was listed */
+	tree_event(tree, WIRE_CREATED, "/a", 0);
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+	ck_assert_int_eq(reply_error("/a", TREE_NODE, -ENOENT), 1);
+	learn_children("/", &some_stat, "a"); /* it was made again, and nothing told us: we may not read it */
+	now += TREE_UNSEEN_MS - 1;
+	check_ready("/a", TREE_NODE, -ENOENT);
+	now += 1;
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+}
+END_TEST
+
 START_TEST(own_set_is_not_known_to_be_passed)
 {
 	struct node_stat stat = some_stat;
@@ -858,7 +876,7 @@ START_TEST(birth_adds_to_the_names)
 	check_fetches("/d/new", TREE_NODE, STREAM_GET);
 	ck_assert_int_eq(reply_data("/d/new", &some_stat, 1), 1);
 	tree_event(tree, WIRE_DELETED, "/d/new", 0);
-	learn_absent("/d/new");
+	check_ready("/d/new", TREE_NODE, -ENOENT);
 }
 END_TEST
 
@@ -1615,6 +1633,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, ttl_of_contents_begins_anew_when_verified);
 	tcase_add_test(tcase, own_change_drops_what_is_older);
 	tcase_add_test(tcase, own_set_has_been_passed_with_the_last_of_its_events);
+	tcase_add_test(tcase, what_has_died_is_known_not_to_be_there);
 	tcase_add_test(tcase, own_set_is_not_known_to_be_passed);
 	tcase_add_test(tcase, events_are_counted_from_the_mark);
 	tcase_add_test(tcase, names_of_a_new_directory_are_wanted);
