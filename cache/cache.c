@@ -470,8 +470,8 @@ static void on_foreign(enum wire_event_type type, const char *path, void *arg)
 {
 	struct cache *cache = arg;
 
-	if (type == WIRE_DATA_CHANGED)
-		cache->changed(CACHE_CHANGED, path, cache->changed_arg);
+	if (type != WIRE_DELETED)
+		cache->changed(changes[type], path, cache->changed_arg);
 	if (cache->foreign)
 		cache->foreign(changes[type], path, cache->foreign_arg);
 }
@@ -490,6 +490,8 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	atomic_fetch_add(&cache->moment, 1);
 	if (change == CACHE_CHANGED && whose == OWN_PERHAPS)
 		change = CACHE_CHANGED_PLAIN;
+	if (change == CACHE_CREATED && whose != OWN_FOREIGN)
+		change = CACHE_CREATED_HERE;
 	cache->changed(change, path, cache->changed_arg);
 	if (whose == OWN_FOREIGN && cache->foreign)
 		cache->foreign(change, path, cache->foreign_arg);

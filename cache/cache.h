@@ -25,7 +25,8 @@ struct cache;
 /* What became of a znode. */
 enum cache_change {
 	CACHE_CREATED,
-	CACHE_CHANGED, /* its data */
+	CACHE_CREATED_HERE, /* the same, perhaps by us; else CACHE_CREATED follows */
+	CACHE_CHANGED,	    /* its data */
 	CACHE_CHANGED_PLAIN, /* the same, perhaps by us, and then its data is not CACHE_CHILD_DATA long; else CACHE_CHANGED follows */
 	CACHE_DELETED,
 	CACHE_UNSURE, /* anything may have happened anywhere (path is "/"): the stream was broken */

@@ -77,11 +77,53 @@ static void widen_locked(struct notify *notify)
 	notify->is_unsure = true;
 }
 
+static char *parent_path(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (inode_path_is_root(path))
+		return NULL;
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* What was made here has its entry already, from the request that made it; only its directory's times are stale. To take back
+ * attributes alone waits for nothing (fuse_reverse_inval_inode with a negative offset), so this may be done on the stream's thread,
+ * and whoever made it need not wait for ours. False: there is more to tell. */
+static bool tell_of_birth_here(struct notify *notify, const char *path)
+{
+	char *parent = parent_path(path);
+	struct inode_at *list = NULL;
+	ssize_t count = parent ? inodes_at(notify->inodes, parent, &list) : -ENOMEM;
+	bool is_all = count >= 0;
+
+	for (ssize_t i = 0; i < count; i++)
+		is_all &= list[i].type == INODE_DATA || list[i].kind == KIND_DIRECTORY;
+	for (ssize_t i = 0; is_all && i < count; i++)
+		(void)fuse_lowlevel_notify_inval_inode(notify->session, list[i].number, -1, 0);
+	if (count > 0)
+		free(list);
+	free(parent);
+	return is_all;
+}
+
+static bool is_running(struct notify *notify)
+{
+	bool is_running;
+
+	pthread_mutex_lock(&notify->lock);
+	is_running = notify->is_running;
+	pthread_mutex_unlock(&notify->lock);
+	return is_running;
+}
+
 void notify_changed(enum cache_change change, const char *path, void *arg)
 {
 	struct notify *notify = arg;
-	struct item *item = item_new(path);
+	struct item *item;
 
+	if (change == CACHE_CREATED_HERE && is_running(notify) && tell_of_birth_here(notify, path))
+		return;
+	item = item_new(path);
 	if (change == CACHE_DELETED)
 		inodes_died(notify->inodes, path);
 	if (item)
@@ -152,15 +194,6 @@ static void expire_inodes(struct notify *notify, const char *path)
 		expire_inode(notify, list[i].number);
 	if (count > 0)
 		free(list);
-}
-
-static char *parent_path(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (inode_path_is_root(path))
-		return NULL;
-	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
 /* The path's name in whatever inodes its parent has, and the attributes of its own inodes. */
