@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -600,10 +601,20 @@ static void announce_item(struct announce *announce, struct place *place, const 
 
 /* --- The mount's root --- */
 
+/* Where it may, a copy of the mount that is nowhere attached: an open file of the mount itself would keep it from being
+ * unmounted. */
+static int open_mountpoint(const char *path)
+{
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path,
+		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+
+	return fd >= 0 ? fd : open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 /* The mount's root, and whose device it is on, by what the kernel knows without asking whoever that is. -1: none. */
 static int open_root(const struct announce *announce, dev_t *device)
 {
-	int fd = open(announce->mount->options->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = open_mountpoint(announce->mount->options->mountpoint);
 	struct statx stat;
 
 	if (fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MODE, &stat) == 0) {

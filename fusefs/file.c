@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -355,6 +356,19 @@ void op_write(fuse_req_t req, fuse_ino_t number, const char *data, size_t size, 
 		(void)fuse_reply_err(req, -err);
 	else
 		(void)fuse_reply_write(req, size);
+}
+
+/* --- poll --- */
+
+/* Replies: poll. Reading and writing never wait; POLLPRI: the data has changed since it was last read. */
+void op_poll(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info, struct fuse_pollhandle *handle)
+{
+	unsigned events = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+
+	(void)number;
+	if (file_poll(file_of(info), handle))
+		events |= POLLPRI;
+	(void)fuse_reply_poll(req, events);
 }
 
 /* --- truncate --- */

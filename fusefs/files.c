@@ -43,6 +43,7 @@ struct file {
 
 	_Atomic(int64_t) put_off_at; /* ms: when its owner closed it though a truncation is unsaved; 0: has not */
 	_Atomic(int64_t) due;	     /* ms: when it is to be saved by itself; 0: never */
+	_Atomic(bool) has_changed;   /* since it was last read */
 	_Atomic(bool) is_unlinked;
 	_Atomic(bool) is_released;
 	_Atomic(bool) is_underway; /* as is_saving, a hint without lock */
@@ -56,18 +57,19 @@ struct file {
 	const char *saving_path; /* where the save under way goes; */
 	bool saves_data;	 /* it is a directory's data */
 	bool is_saving;
-	bool is_written;	   /* something was written since the file was last saved */
-	bool needs_birth;	   /* it was opened to make its znode, and has not yet */
-	int broken;		   /* 0, or the -errno of the write that failed */
-	int64_t written_at;	   /* ms: when the first of what is unsaved was written */
-	struct node_stat stat;	   /* of base */
-	struct bytes *base;	   /* the version it reads */
-	uint64_t owner;		   /* 0: not known yet */
-	struct draft draft;	   /* unsaved, over base */
-	struct draft saving;	   /* on its way; the save under way alone uses it */
-	struct bytes *old_base;	   /* while is_saving: what base was before it was taken to be saved */
-	struct saver *savers;	   /* for the save under way */
-	struct saver *next_savers; /* for the one after it */
+	bool is_written;	      /* something was written since the file was last saved */
+	bool needs_birth;	      /* it was opened to make its znode, and has not yet */
+	int broken;		      /* 0, or the -errno of the write that failed */
+	int64_t written_at;	      /* ms: when the first of what is unsaved was written */
+	struct node_stat stat;	      /* of base */
+	struct bytes *base;	      /* the version it reads */
+	uint64_t owner;		      /* 0: not known yet */
+	struct draft draft;	      /* unsaved, over base */
+	struct draft saving;	      /* on its way; the save under way alone uses it */
+	struct bytes *old_base;	      /* while is_saving: what base was before it was taken to be saved */
+	struct saver *savers;	      /* for the save under way */
+	struct saver *next_savers;    /* for the one after it */
+	struct fuse_pollhandle *poll; /* who waits for has_changed; NULL: nobody */
 };
 
 struct files {
@@ -183,6 +185,8 @@ static void file_free(struct file *file)
 	for (size_t i = 0; i < file->old_path_count; i++)
 		free(file->old_paths[i]);
 	free(file->old_paths);
+	if (file->poll)
+		fuse_pollhandle_destroy(file->poll);
 	pthread_mutex_destroy(&file->lock);
 	free(file);
 }
@@ -341,6 +345,7 @@ bool file_wants_newer(struct file *file, size_t offset)
 {
 	bool wants;
 
+	atomic_store(&file->has_changed, false); /* what changes from here on may be missed by this read */
 	pthread_mutex_lock(&file->lock);
 	wants = !file->draft.is_dirty && !file->is_saving &&
 		(file->is_paged || offset == 0 || offset >= file->base->size);
@@ -1081,6 +1086,77 @@ void files_follow(struct files *files)
 
 	for (ssize_t i = 0; i < count; i++) {
 		follow(list[i]);
+		file_put(list[i]);
+	}
+	if (count >= 0)
+		free(list);
+}
+
+/* --- poll --- */
+
+bool file_poll(struct file *file, struct fuse_pollhandle *handle)
+{
+	struct fuse_pollhandle *old = NULL;
+
+	if (handle) {
+		pthread_mutex_lock(&file->lock);
+		old = file->poll;
+		file->poll = handle;
+		pthread_mutex_unlock(&file->lock);
+	}
+	if (old)
+		fuse_pollhandle_destroy(old);
+	return atomic_load(&file->has_changed); /* after the handle is where who changes it finds it */
+}
+
+/* The open files of the inode, or of all for 0, as gather does; asked for every change, so mostly there are none. */
+static ssize_t gather_open(struct files *files, fuse_ino_t inode, struct file ***list)
+{
+	const struct choice choice = { .inode = inode };
+	const struct file *file = NULL;
+
+	if (inode) {
+		pthread_mutex_lock(&files->lock);
+		DL_SEARCH_SCALAR(*bucket(files, inode), file, number, inode);
+		pthread_mutex_unlock(&files->lock);
+	}
+	return inode && !file ? -ENOENT : gather(files, &choice, list);
+}
+
+void files_changed(struct files *files, fuse_ino_t inode)
+{
+	struct file **list;
+	ssize_t count = gather_open(files, inode, &list);
+
+	for (ssize_t i = 0; i < count; i++) {
+		atomic_store(&list[i]->has_changed, true);
+		file_put(list[i]);
+	}
+	if (count >= 0)
+		free(list);
+}
+
+static void wake_poll(struct file *file)
+{
+	struct fuse_pollhandle *handle;
+
+	pthread_mutex_lock(&file->lock);
+	handle = file->poll;
+	file->poll = NULL;
+	pthread_mutex_unlock(&file->lock);
+	if (handle) {
+		(void)fuse_lowlevel_notify_poll(handle);
+		fuse_pollhandle_destroy(handle);
+	}
+}
+
+void files_wake_polls(struct files *files, fuse_ino_t inode)
+{
+	struct file **list;
+	ssize_t count = gather_open(files, inode, &list);
+
+	for (ssize_t i = 0; i < count; i++) {
+		wake_poll(list[i]);
 		file_put(list[i]);
 	}
 	if (count >= 0)

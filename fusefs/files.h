@@ -120,6 +120,15 @@ bool files_unborn(struct files *files, fuse_ino_t inode, struct node_info *info)
 /* The kernel is being told the attributes of this inode: its paged files read this version from now on. */
 void files_told(struct files *files, fuse_ino_t inode, const struct node_info *info);
 
+/* Whether the data has changed since it was last read, which is what POLLPRI says. The handle, which the file owns from now on
+ * (NULL: none), is told when it does (fuse_lowlevel_notify_poll). */
+bool file_poll(struct file *file, struct fuse_pollhandle *handle);
+
+/* The data of this inode has changed, or its znode is gone; 0: any may have. To be called before its pages are taken back, and
+ * files_wake_polls, which tells those that poll, after: then a read that the kernel answers by itself is an older one. */
+void files_changed(struct files *files, fuse_ino_t inode);
+void files_wake_polls(struct files *files, fuse_ino_t inode);
+
 /* Whether the inode has paged files open, so that its size must not be told without files_told. */
 bool files_are_paged(struct files *files, fuse_ino_t inode);
 

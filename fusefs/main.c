@@ -187,7 +187,7 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 	}
 	err = connection_allow_parallel(mount->session);
 	if (!err)
-		err = notify_start(mount->notify, mount->session);
+		err = notify_start(mount->notify, mount->session, mount->files);
 	if (!err && mount->announce)
 		err = announce_start(mount->announce);
 	if (!err && fuse_session_exited(mount->session))

@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "cache/util/log.h"
+#include "fusefs/files.h"
 #include "fusefs/inode.h"
 #include "fusefs/names.h"
 
@@ -26,6 +27,7 @@ struct item {
 struct notify {
 	struct inodes *inodes;
 	struct fuse_session *session;
+	struct files *files;
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
@@ -86,9 +88,11 @@ static char *parent_path(const char *path)
 	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-/* What was made here has its entry already, from the request that made it; only its directory's times are stale. To take back
- * attributes alone waits for nothing (fuse_reverse_inval_inode with a negative offset), so this may be done on the stream's thread,
- * and whoever made it need not wait for ours. False: there is more to tell. */
+/* Two things that are told at once, on the stream's thread, so that whoever did them need not wait for ours: to take back attributes
+ * alone waits for nothing (fuse_reverse_inval_inode with a negative offset). */
+
+/* What was made here has its entry already, from the request that made it; only its directory's times are stale. False: there
+ * is more to tell. */
 static bool tell_of_birth_here(struct notify *notify, const char *path)
 {
 	char *parent = parent_path(path);
@@ -103,6 +107,27 @@ static bool tell_of_birth_here(struct notify *notify, const char *path)
 	if (count > 0)
 		free(list);
 	free(parent);
+	return is_all;
+}
+
+/* Data that cannot make a link of a file, nor, where there was none, a file of a link, leaves the name as it is; and where nobody
+ * has the page cache's pages open there are none to take back. False: there is more to tell. */
+static bool tell_of_plain_data(struct notify *notify, const char *path)
+{
+	struct inode_at *list;
+	ssize_t count = inodes_at(notify->inodes, path, &list);
+	bool is_all = count >= 0;
+
+	for (ssize_t i = 0; i < count; i++)
+		is_all &= list[i].kind == KIND_FILE && list[i].type == INODE_NODE &&
+			!files_are_paged(notify->files, list[i].number);
+	for (ssize_t i = 0; is_all && i < count; i++) {
+		files_changed(notify->files, list[i].number);
+		(void)fuse_lowlevel_notify_inval_inode(notify->session, list[i].number, -1, 0);
+		files_wake_polls(notify->files, list[i].number);
+	}
+	if (count > 0)
+		free(list);
 	return is_all;
 }
 
@@ -122,6 +147,8 @@ void notify_changed(enum cache_change change, const char *path, void *arg)
 	struct item *item;
 
 	if (change == CACHE_CREATED_HERE && is_running(notify) && tell_of_birth_here(notify, path))
+		return;
+	if (change == CACHE_CHANGED_PLAIN && is_running(notify) && tell_of_plain_data(notify, path))
 		return;
 	item = item_new(path);
 	if (change == CACHE_DELETED)
@@ -185,6 +212,13 @@ static void expire_inode(struct notify *notify, fuse_ino_t number)
 	(void)fuse_lowlevel_notify_inval_inode(notify->session, number, 0, 0);
 }
 
+static void expire_contents(struct notify *notify, fuse_ino_t number)
+{
+	files_changed(notify->files, number);
+	expire_inode(notify, number);
+	files_wake_polls(notify->files, number);
+}
+
 static void expire_inodes(struct notify *notify, const char *path)
 {
 	struct inode_at *list;
@@ -216,7 +250,7 @@ static void tell_of(struct notify *notify, const char *path)
 	for (ssize_t i = 0; i < count; i++) {
 		if (list[i].type == INODE_NODE && list[i].kind == KIND_DIRECTORY)
 			expire_entry(notify, list[i].number, ".data");
-		expire_inode(notify, list[i].number);
+		expire_contents(notify, list[i].number);
 	}
 	if (count > 0)
 		free(list);
@@ -229,12 +263,14 @@ static void tell_of_all(struct notify *notify)
 	char **paths;
 	ssize_t count = inodes_paths(notify->inodes, &paths);
 
+	files_changed(notify->files, 0);
 	for (ssize_t i = 0; i < count; i++) {
 		expire_inodes(notify, paths[i]);
 		free(paths[i]);
 	}
 	if (count >= 0)
 		free(paths);
+	files_wake_polls(notify->files, 0);
 }
 
 /* A child was born or died: the times change; and a file has become a directory, once and for good. */
@@ -254,28 +290,10 @@ static void tell_of_parent(struct notify *notify, const char *path)
 		tell_of(notify, path);
 }
 
-/* Data that cannot make a link of a file, nor, where there was none, a file of a link, leaves the name as it is. */
-static bool tell_of_plain(struct notify *notify, const char *path)
-{
-	struct inode_at *list;
-	ssize_t count = inodes_at(notify->inodes, path, &list);
-	bool is_plain = count >= 0;
-
-	for (ssize_t i = 0; i < count; i++)
-		is_plain &= list[i].kind == KIND_FILE && list[i].type == INODE_NODE;
-	for (ssize_t i = 0; is_plain && i < count; i++)
-		expire_inode(notify, list[i].number);
-	if (count > 0)
-		free(list);
-	return is_plain;
-}
-
 static void tell(struct notify *notify, const struct item *item)
 {
 	char *parent;
 
-	if (item->change == CACHE_CHANGED_PLAIN && tell_of_plain(notify, item->path))
-		return;
 	tell_of(notify,
 		item->path); /* the name too: data may make a link of a file, and readlink(2) does not ask then */
 	if (item->change == CACHE_CHANGED || item->change == CACHE_CHANGED_PLAIN)
@@ -327,11 +345,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int notify_start(struct notify *notify, struct fuse_session *session)
+int notify_start(struct notify *notify, struct fuse_session *session, struct files *files)
 {
 	int err;
 
 	notify->session = session;
+	notify->files = files;
 	err = pthread_create(&notify->thread, NULL, run, notify);
 	pthread_mutex_lock(&notify->lock);
 	notify->is_running = !err;

@@ -13,6 +13,7 @@
 #include "cache/cache.h"
 #include "fusefs/mount.h"
 
+struct files;
 struct notify;
 
 /* For how long the kernel may keep what it was told, in s. Bounded, because not every change makes an event (DESIGN.md section 4,
@@ -22,8 +23,8 @@ struct notify;
 /* inodes: borrowed until notify_free. Nothing is told before notify_start. NULL: no memory. */
 struct notify *notify_new(struct inodes *inodes);
 
-/* Begins to tell session's kernel. 0 or -errno. */
-int notify_start(struct notify *notify, struct fuse_session *session);
+/* Begins to tell session's kernel, and who polls files (borrowed until notify_stop). 0 or -errno. */
+int notify_start(struct notify *notify, struct fuse_session *session, struct files *files);
 
 /* Ends the thread; who waits is called, and so is, at once, whoever comes later. While it is told something, the kernel may wait
  * for an answer of ours: the session's loop must still run, or the connection be closed. */

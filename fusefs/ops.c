@@ -36,6 +36,7 @@ const struct fuse_lowlevel_ops ops = {
 	.fsync = op_fsync,
 	.fsyncdir = op_fsyncdir,
 	.release = op_release,
+	.poll = op_poll,
 
 	/* rename.c */
 	.rename = op_rename,

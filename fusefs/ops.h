@@ -54,6 +54,8 @@ void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_
 void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info);
 void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 
+void op_poll(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info, struct fuse_pollhandle *handle);
+
 /* Makes the contents of the open file (info, or NULL: of the inode at once) size long, then answers with its attributes. */
 void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_file_info *info);
 
