@@ -20,6 +20,7 @@
 #include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
+#include "fusefs/readonly.h"
 #include "fusefs/survey.h"
 
 enum {
@@ -608,7 +609,10 @@ static int open_mountpoint(const char *path)
 	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path,
 		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
 
-	return fd >= 0 ? fd : open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	readonly_unmark(fd);
+	return fd;
 }
 
 /* The mount's root, and whose device it is on, by what the kernel knows without asking whoever that is. -1: none. */

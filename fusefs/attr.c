@@ -11,6 +11,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/readonly.h"
 #include "fusefs/symlink.h"
 
 enum { BLOCK = 512, IO_BLOCK = 4096 };
@@ -128,7 +129,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 {
 	const struct mount *mount = fuse_req_userdata(req);
 
-	if (announce_is_caller(req))
+	if (readonly_refuses(req))
+		return;
+	if (announce_is_caller(req)) /* the time is what it is, and the kernel has told whoever watches */
 		op_getattr(req, number, NULL);
 	else if (is_refused(mount, to_set))
 		(void)fuse_reply_err(req, EPERM);
@@ -150,6 +153,8 @@ void op_access(fuse_req_t req, fuse_ino_t number, int mask)
 
 	if (!err && (mask & X_OK) && inode.kind == KIND_FILE)
 		err = -EACCES;
+	if (!err && (mask & W_OK) && mount->options->is_read_only)
+		err = -EROFS;
 	inode_view_release(&inode);
 	(void)fuse_reply_err(req, -err);
 }

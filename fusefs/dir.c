@@ -13,6 +13,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/readonly.h"
 #include "fusefs/symlink.h"
 
 /* --- lookup, forget --- */
@@ -554,7 +555,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	int err;
 
 	(void)mode;
-	if (announce_make(req, parent, name))
+	if (readonly_refuses(req) || announce_make(req, parent, name))
 		return;
 	pending = start_making(req, parent, name);
 	if (!pending)
@@ -571,7 +572,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	int err;
 
 	(void)device;
-	if (announce_make(req, parent, name))
+	if (readonly_refuses(req) || announce_make(req, parent, name))
 		return;
 	if (!S_ISREG(mode)) {
 		(void)fuse_reply_err(req, EPERM);
@@ -629,7 +630,7 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	struct pending *pending;
 	char form[SYMLINK_SIZE];
 
-	if (announce_make(req, parent, name))
+	if (readonly_refuses(req) || announce_make(req, parent, name))
 		return;
 	if (!err)
 		err = symlink_encode(target, form);
@@ -684,7 +685,8 @@ void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, const cha
 	(void)number;
 	(void)new_parent;
 	(void)new_name;
-	(void)fuse_reply_err(req, EPERM);
+	if (!readonly_refuses(req))
+		(void)fuse_reply_err(req, EPERM);
 }
 
 /* --- Removing --- */
@@ -785,7 +787,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct pending *pending;
 	int err;
 
-	if (announce_remove(req, parent, name))
+	if (readonly_refuses(req) || announce_remove(req, parent, name))
 		return;
 	pending = pending_start(req);
 	if (!pending)
@@ -850,7 +852,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct pending *pending;
 	int err;
 
-	if (announce_remove(req, parent, name))
+	if (readonly_refuses(req) || announce_remove(req, parent, name))
 		return;
 	pending = pending_start(req);
 	if (!pending)

@@ -17,6 +17,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/readonly.h"
 
 static bool may_write(const struct fuse_file_info *info)
 {
@@ -134,7 +135,7 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct pending *pending;
 	int err;
 
-	if (announce_open(req, info))
+	if (announce_open(req, info) || readonly_refuses_open(req, info->flags))
 		return;
 	pending = pending_start(req);
 	if (!pending)
@@ -258,10 +259,13 @@ static void create_looked(int error, const struct node_info *node, void *arg)
 /* Replies: create, error. With O_EXCL the znode is made at once, for that is how programs take a name. */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info)
 {
-	struct pending *pending = pending_start(req);
+	struct pending *pending;
 	int err;
 
 	(void)mode;
+	if (readonly_refuses(req))
+		return;
+	pending = pending_start(req);
 	if (!pending)
 		return;
 	pending->file = *info;

@@ -22,6 +22,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/readonly.h"
 
 /* No handler waits, so a few threads serve any number of requests. */
 enum { THREADS = 8, IDLE_THREADS = 4 };
@@ -185,6 +186,7 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 		(void)fprintf(stderr, "zkfs: cannot mount at '%s'\n", mount->options->mountpoint);
 		return mount->options->failure_status;
 	}
+	readonly_mark(mount->options);
 	err = connection_allow_parallel(mount->session);
 	if (!err)
 		err = notify_start(mount->notify, mount->session, mount->files);

@@ -694,7 +694,7 @@ static int add_options(char **list, const struct words *words, const struct opti
 {
 	if (add_source(list, servers_text(words)) < 0 || fuse_opt_add_opt(list, "subtype=zkfs") < 0)
 		return -1;
-	if (options->is_read_only && fuse_opt_add_opt(list, "ro") < 0)
+	if (options->is_read_only && !options->announces && fuse_opt_add_opt(list, "ro") < 0) /* see readonly.h */
 		return -1;
 	return options->allow_other ? fuse_opt_add_opt(list, "allow_other,default_permissions") : 0;
 }

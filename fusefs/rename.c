@@ -18,6 +18,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/readonly.h"
 
 enum {
 	NO_REPLACE = 1, /* RENAME_NOREPLACE, */
@@ -785,11 +786,15 @@ static void saved(int error, void *arg)
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
 	unsigned flags)
 {
-	struct pending *pending = pending_start(req);
-	struct rename *rename = pending ? calloc(1, sizeof(*rename)) : NULL;
+	struct pending *pending;
+	struct rename *rename;
 	struct mount *mount;
 	int err;
 
+	if (readonly_refuses(req))
+		return;
+	pending = pending_start(req);
+	rename = pending ? calloc(1, sizeof(*rename)) : NULL;
 	if (!rename) {
 		if (pending)
 			pending_fail(pending, -ENOMEM);

@@ -342,7 +342,7 @@ START_TEST(letters)
 	ck_assert(options.foreground && options.log_level == LOG_LEVEL_DEBUG);
 	PARSE("zkfs", "-r", mountpoint);
 	check_mounts();
-	ck_assert(options.is_read_only && is_for_libfuse("ro") && !options.foreground);
+	ck_assert(options.is_read_only && !is_for_libfuse("ro") && !options.foreground); /* readonly.h */
 	PARSE("zkfs", "-fr", mountpoint);
 	check_mounts();
 	ck_assert(options.is_read_only && options.foreground);
@@ -410,7 +410,8 @@ END_TEST
 START_TEST(help_is_answered)
 {
 	static const char *const expected[] = { "Usage: zkfs ", "allow_other", "auth_file=", "cache_size=", "debug",
-		"max_data=", "nosymlinks", "ro, rw", "session_timeout=", "strict", "timeout=", "ttl=", "ZKFS_SERVERS" };
+		"max_data=", "nosymlinks", "notify=", "ro, rw", "session_timeout=", "strict",
+		"timeout=", "ttl=", "ZKFS_SERVERS" };
 
 	PARSE("zkfs", "--help");
 	ck_assert_int_eq(outcome, OPTIONS_DONE);
@@ -603,7 +604,7 @@ START_TEST(the_last_one_wins)
 	ck_assert(!options.is_read_only && !is_for_libfuse("ro"));
 	PARSE("zkfs", mountpoint, O("rw,ro"));
 	check_mounts();
-	ck_assert(options.is_read_only && is_for_libfuse("ro"));
+	ck_assert(options.is_read_only && !is_for_libfuse("ro"));
 	/* what counts is the last, so only it must be right */
 	PARSE("zkfs", mountpoint, O("ttl=x,ttl=3"));
 	check_mounts();
@@ -695,7 +696,7 @@ END_TEST
 
 START_TEST(options_of_mount_combine)
 {
-	PARSE("zkfs", mountpoint, O("rw,noexec,nosuid,nodev,user,_netdev,,x-a=b,ttl=2,ro"));
+	PARSE("zkfs", mountpoint, O("rw,noexec,nosuid,nodev,user,_netdev,,x-a=b,ttl=2,notify=invalidate,ro"));
 	check_mounts();
 	ck_assert_str_eq(args.argv[2], "noexec,nosuid,nodev,fsname=localhost:2181,subtype=zkfs,ro");
 	check_libfuse_agrees();
