@@ -1801,7 +1801,7 @@ Suite *unit_suite(void)
 	suite_add_tcase(suite, tcase);
 	tcase = tcase_create("rest");
 	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 2 * DEADLINE_MS / 1000 + 20);
+	tcase_set_timeout(tcase, 2.0 * DEADLINE_MS / 1000 + 20);
 	tcase_add_test(tcase, rested_file_is_saved_by_itself);
 	tcase_add_test(tcase, unborn_file_rests_until_it_is_born);
 	tcase_add_test(tcase, rested_file_is_saved_again_after_a_failure);
