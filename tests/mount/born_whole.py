@@ -1,5 +1,6 @@
 """Whoever watches sees a file's contents whole, once per save, whatever program saves it: no part of them, and a new file never
 empty first, unless its program takes the name with O_EXCL before it writes (cp, git, and whatever makes a temporary file)."""
+# timeout: 600
 import collections
 import hashlib
 import random
@@ -179,7 +180,8 @@ def commit(files, message):
 wrong = []
 numbers = list(range(COUNT))
 random.Random(3).shuffle(numbers)
-with Servers() as own, mount() as mnt, client() as zk:
+# The server keeps all contents in memory, and at a larger scale that is more than its usual heap.
+with Servers('--option', f'-Xmx{max(256, 2 * COUNT)}m') as own, mount() as mnt, client() as zk:
     zk.create('/w', b'')
     mnt.settle()
     os.listdir(f'{mnt.path}/w')
