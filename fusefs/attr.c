@@ -11,6 +11,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/readdir.h"
 #include "fusefs/readonly.h"
 #include "fusefs/symlink.h"
 
@@ -49,14 +50,15 @@ double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, e
 	return cache_is_watching(mount->cache) && !is_unsaved ? NOTIFY_KERNEL_TIMEOUT : 0;
 }
 
-/* The inode's file is open here, though its znode is gone or another: it stays as it was. Or there is none yet. */
+/* The inode's file or directory is open here, though its znode is gone or another: it stays as it was. Or there is none yet. */
 static bool reply_last_seen(struct pending *pending)
 {
 	struct inode_view *inode = &pending->inode;
 	struct node_stat last;
 	struct stat attr;
 
-	if (!files_last_stat(pending->mount->files, inode->number, &last))
+	if (!files_last_stat(pending->mount->files, inode->number, &last) &&
+		!directories_last_stat(pending->mount->directories, inode->number, &last))
 		return false;
 	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, NULL, last.mtime, &attr);
 	attr.st_nlink = inode->czxid == INODE_UNBORN && !inode->is_dead ? 1 : 0;
@@ -71,12 +73,11 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 	struct stat attr;
 	double keep;
 
-	if (!error && !inodes_match(pending->mount->inodes, inode, &info->stat, info->data))
-		error = -ESTALE;
-	if (error == -ENOENT)
-		error = -ESTALE; /* the kernel knew the inode: it then looks its path up again */
-	if (error == -ESTALE && reply_last_seen(pending))
+	if (error == -ENOENT || (!error && !inodes_match(pending->mount->inodes, inode, &info->stat, info->data))) {
+		if (!reply_last_seen(pending))
+			pending_fail_stale(pending);
 		return;
+	}
 	if (error) {
 		pending_fail(pending, error);
 		return;

@@ -112,8 +112,8 @@ static void open_read(int error, const struct node_info *node, void *arg)
 		return;
 	}
 	if (error == -ENOENT || (!error && !inodes_match(pending->mount->inodes, inode, &node->stat, node->data)))
-		error = -ESTALE; /* the kernel then looks the path up again */
-	if (error)
+		pending_fail_stale(pending);
+	else if (error)
 		pending_fail(pending, error);
 	else
 		open_node(pending, node);
@@ -168,7 +168,7 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 		return;
 	}
 	if (inode->kind == KIND_SYMLINK) {
-		pending_fail(pending, -ESTALE); /* the kernel then looks the name up again, and follows it */
+		pending_fail_stale(pending); /* the kernel follows it */
 		return;
 	}
 	inode->kind = KIND_FILE;

@@ -22,6 +22,7 @@
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
+#include "fusefs/readdir.h"
 #include "fusefs/readonly.h"
 
 /* No handler waits, so a few threads serve any number of requests. */
@@ -227,6 +228,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		return false; /* libfuse has said why */
 	mount->inodes = inodes_new(options->with_symlinks);
 	mount->pendings = pendings_new(options->timeout);
+	mount->directories = directories_new();
 	mount->notify = mount->inodes ? notify_new(mount->inodes) : NULL;
 	mount->announce = options->announces ? announce_new(mount) : NULL;
 	config.changed_arg = mount->notify;
@@ -235,7 +237,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		mount->cache = cache_new(&config);
 	if (mount->cache)
 		mount->files = files_new(mount->cache, mount->inodes, options->max_data);
-	if (mount->pendings && mount->files)
+	if (mount->pendings && mount->directories && mount->files)
 		return true;
 	(void)fprintf(stderr, "zkfs: cannot start: %s\n", strerror(errno));
 	return false;
@@ -252,6 +254,7 @@ static void free_parts(struct mount *mount)
 	if (mount->session)
 		fuse_session_destroy(mount->session);
 	pendings_free(mount->pendings);
+	directories_free(mount->directories);
 	cache_free(mount->cache);
 	announce_free(mount->announce);
 	notify_free(mount->notify);

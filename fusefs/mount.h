@@ -12,6 +12,7 @@ struct inodes;
 struct announce;
 struct notify;
 struct files;
+struct directories;
 struct pendings;
 struct options;
 
@@ -22,6 +23,7 @@ struct mount {
 	struct notify *notify;
 	struct announce *announce; /* NULL: nothing is announced */
 	struct files *files;
+	struct directories *directories;
 	struct pendings *pendings;
 	const struct options *options;
 	uid_t uid; /* whose everything appears to be: who mounted */

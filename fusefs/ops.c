@@ -15,10 +15,6 @@ const struct fuse_lowlevel_ops ops = {
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
-	.opendir = op_opendir,
-	.readdir = op_readdir,
-	.readdirplus = op_readdirplus,
-	.releasedir = op_releasedir,
 	.mkdir = op_mkdir,
 	.mknod = op_mknod,
 	.unlink = op_unlink,
@@ -37,6 +33,12 @@ const struct fuse_lowlevel_ops ops = {
 	.fsyncdir = op_fsyncdir,
 	.release = op_release,
 	.poll = op_poll,
+
+	/* readdir.c */
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
 
 	/* rename.c */
 	.rename = op_rename,

@@ -31,10 +31,6 @@ void op_init(void *userdata, struct fuse_conn_info *connection);
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t number, uint64_t count);
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
-void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file);
-void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file);
-void op_readdirplus(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file);
-void op_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file);
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device);
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
@@ -61,6 +57,12 @@ void file_truncate(fuse_req_t req, fuse_ino_t number, size_t size, struct fuse_f
 
 /* Sets the contents as they are, so that the time moves and watchers are told; then answers with the attributes. */
 void file_touch(fuse_req_t req, fuse_ino_t number);
+
+/* readdir.c */
+void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file);
+void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file);
+void op_readdirplus(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file);
+void op_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file);
 
 /* rename.c */
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,16 @@
 /* A caller with a signal to handle may wait so much longer for what it asked for: most answers come in that time, and few
  * programs expect EINTR of a file. One that is being killed is let go at once. */
 enum { INTERRUPT_GRACE_MS = 1000 };
+
+/* So many are remembered, the latest. */
+enum { STALE_MAX = 64 };
+
+/* A thread that was told ESTALE, and has opened nothing since. The kernel may not keep the names it looks up, so that an inode it
+ * asks about is one that it has looked up within the same system call, if it is this one. */
+struct stale {
+	pid_t caller; /* a thread id; 0: nobody */
+	fuse_ino_t found;
+};
 
 struct pendings {
 	int timeout;
@@ -28,6 +39,10 @@ struct pendings {
 	uint64_t last_id;
 	bool is_idle; /* the thread must be told when there is something in waiting */
 	bool is_stopping;
+	struct stale stale[STALE_MAX];
+	unsigned int last_stale;
+
+	atomic_int stale_count;
 };
 
 /* --- Exactly one answer --- */
@@ -295,12 +310,92 @@ struct pending *pending_start(fuse_req_t req)
 	return pending;
 }
 
+/* --- Who was told that something is stale --- */
+
+static bool is_any_stale(const struct pending *pending)
+{
+	return pending->caller &&
+		atomic_load_explicit(&pending->mount->pendings->stale_count, memory_order_relaxed) > 0;
+}
+
+static struct stale *find_stale_locked(struct pendings *pendings, pid_t caller)
+{
+	for (size_t i = 0; i < STALE_MAX; i++) {
+		if (pendings->stale[i].caller == caller)
+			return &pendings->stale[i];
+	}
+	return NULL;
+}
+
+static void forget_stale(const struct pending *pending)
+{
+	struct pendings *pendings = pending->mount->pendings;
+	struct stale *stale;
+
+	if (!is_any_stale(pending))
+		return;
+	pthread_mutex_lock(&pendings->lock);
+	stale = find_stale_locked(pendings, pending->caller);
+	if (stale) {
+		stale->caller = 0;
+		atomic_fetch_sub(&pendings->stale_count, 1);
+	}
+	pthread_mutex_unlock(&pendings->lock);
+}
+
+/* Whether the caller was told that something is stale, and now looks again. */
+static bool looks_again(const struct pending *pending, fuse_ino_t found)
+{
+	struct pendings *pendings = pending->mount->pendings;
+	struct stale *stale;
+
+	if (!is_any_stale(pending))
+		return false;
+	pthread_mutex_lock(&pendings->lock);
+	stale = find_stale_locked(pendings, pending->caller);
+	if (stale)
+		stale->found = found;
+	pthread_mutex_unlock(&pendings->lock);
+	return stale != NULL;
+}
+
+/* Whether the caller has looked it up in this system call. */
+static bool is_found_again(const struct pending *pending)
+{
+	struct pendings *pendings = pending->mount->pendings;
+	struct stale *stale;
+	bool is_it;
+
+	if (!pending->caller)
+		return false;
+	pthread_mutex_lock(&pendings->lock);
+	stale = find_stale_locked(pendings, pending->caller);
+	is_it = stale && stale->found == pending->inode.number;
+	if (!stale) {
+		stale = &pendings->stale[pendings->last_stale++ % STALE_MAX];
+		if (!stale->caller)
+			atomic_fetch_add(&pendings->stale_count, 1);
+		*stale = (struct stale){ .caller = pending->caller };
+	}
+	pthread_mutex_unlock(&pendings->lock);
+	return is_it;
+}
+
 /* --- Replies --- */
 
 void pending_fail(struct pending *pending, int error)
 {
 	if (claim(pending))
 		(void)fuse_reply_err(pending->req, -error);
+	end(pending);
+}
+
+void pending_fail_stale(struct pending *pending)
+{
+	int error = is_found_again(pending) ? ENOENT : ESTALE;
+
+	if (claim(pending))
+		(void)fuse_reply_err(pending->req, error);
 	end(pending);
 }
 
@@ -313,8 +408,10 @@ void pending_reply_attr(struct pending *pending, const struct stat *attr, double
 
 bool pending_reply_data(struct pending *pending, const void *data, size_t size)
 {
-	bool is_told = claim(pending) && fuse_reply_buf(pending->req, data, size) == 0;
+	bool is_told;
 
+	forget_stale(pending);
+	is_told = claim(pending) && fuse_reply_buf(pending->req, data, size) == 0;
 	end(pending);
 	return is_told;
 }
@@ -329,8 +426,10 @@ static struct fuse_entry_param entry_of(const struct stat *attr, double keep)
 
 void pending_reply_entry(struct pending *pending, const struct stat *attr, double keep)
 {
-	const struct fuse_entry_param entry = entry_of(attr, keep);
+	struct fuse_entry_param entry = entry_of(attr, keep);
 
+	if (looks_again(pending, attr->st_ino))
+		entry.entry_timeout = 0;
 	if (!claim(pending) || fuse_reply_entry(pending->req, &entry) < 0)
 		inodes_forget(pending->mount->inodes, attr->st_ino, 1);
 	end(pending);
@@ -339,8 +438,10 @@ void pending_reply_entry(struct pending *pending, const struct stat *attr, doubl
 bool pending_reply_create(struct pending *pending, const struct stat *attr, double keep)
 {
 	const struct fuse_entry_param entry = entry_of(attr, keep);
-	bool is_told = claim(pending) && fuse_reply_create(pending->req, &entry, &pending->file) == 0;
+	bool is_told;
 
+	forget_stale(pending);
+	is_told = claim(pending) && fuse_reply_create(pending->req, &entry, &pending->file) == 0;
 	if (!is_told)
 		inodes_forget(pending->mount->inodes, attr->st_ino, 1);
 	end(pending);
@@ -349,8 +450,10 @@ bool pending_reply_create(struct pending *pending, const struct stat *attr, doub
 
 bool pending_reply_open(struct pending *pending)
 {
-	bool is_told = claim(pending) && fuse_reply_open(pending->req, &pending->file) == 0;
+	bool is_told;
 
+	forget_stale(pending);
+	is_told = claim(pending) && fuse_reply_open(pending->req, &pending->file) == 0;
 	end(pending);
 	return is_told;
 }

@@ -50,6 +50,11 @@ struct pending *pending_start(fuse_req_t req);
 /* error: -errno, or 0 for requests that are answered by success alone. */
 void pending_fail(struct pending *pending, int error);
 
+/* The kernel asks about an inode that is dead: ESTALE, upon which it looks the path up again and asks once more (retry_estale in
+ * include/linux/namei.h), but only once. If what it found then has died as well, open(2) would give ESTALE, so that answer
+ * is ENOENT: the name was there within the call, and then not. */
+void pending_fail_stale(struct pending *pending);
+
 /* keep: for how long the kernel may, in s. */
 void pending_reply_attr(struct pending *pending, const struct stat *attr, double keep);
 

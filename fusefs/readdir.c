@@ -1,0 +1,424 @@
+/* Open directories, and what is in them. */
+#include "fusefs/readdir.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "fusefs/files.h"
+#include "fusefs/names.h"
+#include "fusefs/notify.h"
+#include "fusefs/ops.h"
+#include "fusefs/pending.h"
+
+/* An open directory: its entries as they were when it was opened, or when somebody began to read it anew. Offsets are places
+ * in it: "." is 0, ".." 1, ".data" 2, the children come after, and then the files that have no znode yet. */
+struct directory {
+	struct directories *all;
+	struct directory *prev, *next; /* under the lock of all */
+	fuse_ino_t number;
+	_Atomic(unsigned) refs; /* the kernel's, and one for each request that waits for a newer listing */
+	char **unborn;		/* names of files that had no znode when it was opened; never changes */
+	ssize_t unborn_count;
+	pthread_mutex_t lock; /* a leaf, over the members below */
+	struct cache_children *children;
+	bool was_read;
+};
+
+struct directories {
+	pthread_mutex_t lock; /* taken before a directory's */
+	struct directory *list;
+};
+
+struct directories *directories_new(void)
+{
+	struct directories *directories = calloc(1, sizeof(*directories));
+
+	if (directories)
+		pthread_mutex_init(&directories->lock, NULL);
+	return directories;
+}
+
+void directories_free(struct directories *directories)
+{
+	if (!directories)
+		return;
+	pthread_mutex_destroy(&directories->lock);
+	free(directories);
+}
+
+bool directories_last_stat(struct directories *directories, fuse_ino_t number, struct node_stat *stat)
+{
+	struct directory *directory;
+
+	pthread_mutex_lock(&directories->lock);
+	DL_SEARCH_SCALAR(directories->list, directory, number, number);
+	if (directory) {
+		pthread_mutex_lock(&directory->lock);
+		*stat = directory->children->stat;
+		pthread_mutex_unlock(&directory->lock);
+	}
+	pthread_mutex_unlock(&directories->lock);
+	return directory != NULL;
+}
+
+/* As libfuse says it: 0 would hide the name. */
+enum { UNKNOWN_INODE = 0x7fffffff };
+
+enum { PLACE_SELF, PLACE_PARENT, PLACE_DATA, PLACE_CHILDREN };
+
+static struct directory *directory_of(const struct fuse_file_info *file)
+{
+	return (struct directory *)(uintptr_t)file->fh; /* NOLINT(performance-no-int-to-ptr): libfuse keeps it so */
+}
+
+void directory_free_names(char **names, ssize_t count)
+{
+	for (ssize_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
+static void directory_put(struct directory *directory)
+{
+	if (atomic_fetch_sub(&directory->refs, 1) != 1)
+		return;
+	pthread_mutex_lock(&directory->all->lock);
+	DL_DELETE(directory->all->list, directory);
+	pthread_mutex_unlock(&directory->all->lock);
+	cache_children_put(directory->children);
+	directory_free_names(directory->unborn, directory->unborn_count);
+	pthread_mutex_destroy(&directory->lock);
+	free(directory);
+}
+
+static void opendir_told(void *arg)
+{
+	struct pending *pending = arg;
+	struct directory *directory = directory_of(&pending->file);
+
+	if (!pending_reply_open(pending))
+		directory_put(directory);
+}
+
+static void opendir_listed(int error, struct cache_children *children, void *arg)
+{
+	struct pending *pending = arg;
+	struct directory *directory = NULL;
+
+	if (error == -ENOENT ||
+		(!error && !inodes_match(pending->mount->inodes, &pending->inode, &children->stat, NULL))) {
+		pending_fail_stale(pending);
+		return;
+	}
+	if (!error) {
+		directory = calloc(1, sizeof(*directory));
+		error = directory ? 0 : -ENOMEM;
+	}
+	if (error) {
+		pending_fail(pending, error);
+		return;
+	}
+	directory->all = pending->mount->directories;
+	directory->number = pending->inode.number;
+	atomic_init(&directory->refs, 1);
+	pthread_mutex_init(&directory->lock, NULL);
+	directory->children = cache_children_get(children);
+	directory->unborn_count = inodes_unborn_in(pending->mount->inodes, pending->inode.path, &directory->unborn);
+	pthread_mutex_lock(&directory->all->lock);
+	DL_APPEND(directory->all->list, directory);
+	pthread_mutex_unlock(&directory->all->lock);
+	pending->file.fh = (uintptr_t)directory;
+	notify_after(pending->mount->notify, opendir_told, pending);
+}
+
+/* Replies: open, error. What cannot be listed cannot be opened. */
+void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	pending->file = *file;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (!err && pending->inode.kind != KIND_DIRECTORY)
+		err = -ENOTDIR;
+	if (!err)
+		err = cache_list(pending->mount->cache, pending->inode.path, opendir_listed, pending);
+	if (err)
+		pending_fail(pending, err);
+}
+
+/* A page of a listing being filled. */
+struct page {
+	struct pending *pending;
+	const struct directory *directory;
+	const struct cache_children *children;
+	bool with_attributes;
+	char *data;
+	size_t used;
+	struct buf entered; /* the inodes looked up so */
+	char name[NAMES_MAX + 1];
+};
+
+/* False: it does not fit any more. */
+static bool page_add_name(struct page *page, const char *name, const struct stat *attr, off_t next)
+{
+	fuse_req_t req = page->pending->req;
+	size_t left = page->pending->size - page->used;
+	size_t size = fuse_add_direntry(req, page->data + page->used, left, name, attr, next);
+
+	if (size > left)
+		return false;
+	page->used += size;
+	return true;
+}
+
+static mode_t type_of(enum kind kind)
+{
+	static const mode_t types[] = { [KIND_FILE] = S_IFREG, [KIND_DIRECTORY] = S_IFDIR, [KIND_SYMLINK] = S_IFLNK };
+
+	return types[kind];
+}
+
+/* The same with a looked-up entry; "." and ".." count no lookup (fuse_add_direntry_plus). */
+static bool page_add_entry(struct page *page, const char *name, enum inode_type type, const struct cache_child *child,
+	const char *path, off_t next)
+{
+	struct mount *mount = page->pending->mount;
+	size_t left = page->pending->size - page->used;
+	struct fuse_entry_param entry = { 0 };
+	enum kind kind = inodes_kind(mount->inodes, type, path, &child->stat, child->data);
+	double keep;
+
+	if (fuse_add_direntry_plus(page->pending->req, NULL, 0, name, &entry, 0) > left)
+		return false;
+	entry.attr.st_ino = inodes_number(mount->inodes, type, path, &child->stat, child->data);
+	entry.attr.st_mode = type_of(kind);
+	/* Attributes that may be stale, or that no paged file was told of, are left out: then it is just a name, no lookup. */
+	if (page->children->moment != cache_moment(mount->cache) || files_are_paged(mount->files, entry.attr.st_ino)) {
+		page->used +=
+			fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
+		return true;
+	}
+	entry.ino = inodes_enter(mount->inodes, type, path, &child->stat, child->data);
+	if (entry.ino == 0)
+		return false;
+	if (!buf_append(&page->entered, &entry.ino, sizeof(entry.ino))) {
+		inodes_forget(mount->inodes, entry.ino, 1);
+		return false;
+	}
+	keep = attr_fill(mount, entry.ino, type, kind, &child->stat, child->data, child->stat.mtime, &entry.attr);
+	entry.entry_timeout = keep;
+	entry.attr_timeout =
+		type == INODE_NODE && kind != KIND_DIRECTORY ? keep : 0; /* a directory's times: see node_info */
+	page->used += fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, next);
+	return true;
+}
+
+static bool page_add_node(struct page *page, const char *name, enum inode_type type, const struct cache_child *child,
+	const char *path, off_t next)
+{
+	const struct inodes *inodes = page->pending->mount->inodes;
+	struct stat attr = { 0 };
+
+	if (page->with_attributes)
+		return page_add_entry(page, name, type, child, path, next);
+	attr.st_ino = inodes_number(page->pending->mount->inodes, type, path, &child->stat, child->data);
+	attr.st_mode = type_of(inodes_kind(inodes, type, path, &child->stat, child->data));
+	return page_add_name(page, name, &attr, next);
+}
+
+static bool page_add_dots(struct page *page, off_t place)
+{
+	const struct stat attr = { .st_ino = page->pending->inode.number, .st_mode = S_IFDIR };
+	const char *name = place == PLACE_SELF ? "." : "..";
+	struct fuse_entry_param entry = { .attr = attr };
+	size_t left = page->pending->size - page->used;
+	size_t size;
+
+	if (!page->with_attributes)
+		return page_add_name(page, name, &attr, place + 1);
+	size = fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, name, &entry, place + 1);
+	if (size <= left)
+		page->used += size;
+	return size <= left;
+}
+
+static bool page_add_child(struct page *page, const struct cache_child *child, off_t next)
+{
+	const char *directory = page->pending->inode.path;
+	bool in_root = inode_path_is_root(directory);
+	size_t size = strlen(directory) + strlen(child->name) + 2;
+	bool fits;
+	char *path;
+
+	if (name_escape(child->name, in_root, page->name) < 0)
+		return true; /* too long to be a file's name: cannot be shown */
+	path = malloc(size);
+	if (!path)
+		return false;
+	(void)snprintf(path, size, "%s/%s", in_root ? "" : directory, child->name);
+	fits = page_add_node(page, page->name, INODE_NODE, child, path, next);
+	free(path);
+	return fits;
+}
+
+static bool is_listed(const struct cache_children *children, const char *name)
+{
+	for (size_t i = 0; i < children->count; i++) {
+		if (strcmp(children->list[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A name alone, unless it has been born before the listing. */
+static bool page_add_unborn(struct page *page, const char *name, off_t next)
+{
+	struct fuse_entry_param entry = { .attr = { .st_mode = S_IFREG, .st_ino = UNKNOWN_INODE } };
+	size_t left = page->pending->size - page->used;
+	size_t size;
+
+	if (is_listed(page->children, name) ||
+		name_escape(name, inode_path_is_root(page->pending->inode.path), page->name) < 0)
+		return true;
+	if (!page->with_attributes)
+		return page_add_name(page, page->name, &entry.attr, next);
+	size = fuse_add_direntry_plus(page->pending->req, page->data + page->used, left, page->name, &entry, next);
+	if (size <= left)
+		page->used += size;
+	return size <= left;
+}
+
+static bool page_add(struct page *page, off_t place)
+{
+	const struct cache_children *children = page->children;
+	const struct cache_child data = { .stat = children->stat };
+	off_t behind = PLACE_CHILDREN + (off_t)children->count;
+
+	if (place >= behind)
+		return page_add_unborn(page, page->directory->unborn[place - behind], place + 1);
+	if (place < PLACE_DATA)
+		return page_add_dots(page, place);
+	if (place > PLACE_DATA)
+		return page_add_child(page, &children->list[place - PLACE_CHILDREN], place + 1);
+	return children->stat.data_length == 0 ||
+		page_add_node(page, ".data", INODE_DATA, &data, page->pending->inode.path, place + 1);
+}
+
+static void page_take_back(struct mount *mount, const struct page *page)
+{
+	for (size_t at = 0; at < page->entered.size; at += sizeof(fuse_ino_t)) {
+		fuse_ino_t number;
+
+		memcpy(&number, page->entered.data + at, sizeof(number));
+		inodes_forget(mount->inodes, number, 1);
+	}
+}
+
+static void reply_page(struct pending *pending, const struct cache_children *children)
+{
+	struct mount *mount = pending->mount;
+	struct page page = { .pending = pending,
+		.directory = directory_of(&pending->file),
+		.children = children,
+		.with_attributes = pending->flag };
+	off_t end = PLACE_CHILDREN + (off_t)children->count + page.directory->unborn_count;
+
+	page.data = malloc(pending->size);
+	if (!page.data) {
+		pending_fail(pending, -ENOMEM);
+		return;
+	}
+	for (off_t place = pending->offset; place < end; place++) {
+		if (!page_add(&page, place))
+			break;
+	}
+	if (!pending_reply_data(pending, page.data, page.used))
+		page_take_back(mount, &page);
+	buf_release(&page.entered);
+	free(page.data);
+}
+
+static void relisted(int error, struct cache_children *children, void *arg)
+{
+	struct pending *pending = arg;
+	struct directory *directory = directory_of(&pending->file);
+
+	if (error) {
+		pending_fail(pending, error);
+	} else {
+		struct cache_children *old;
+
+		pthread_mutex_lock(&directory->lock);
+		old = directory->children;
+		directory->children = cache_children_get(children);
+		pthread_mutex_unlock(&directory->lock);
+		cache_children_put(old);
+		reply_page(pending, children);
+	}
+	directory_put(directory);
+}
+
+static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file,
+	bool with_attributes)
+{
+	struct directory *directory = directory_of(file);
+	struct pending *pending = pending_start(req);
+	struct cache_children *children = NULL;
+	int err;
+
+	if (!pending)
+		return;
+	pending->file.fh = file->fh;
+	pending->size = size;
+	pending->offset = offset;
+	pending->flag = with_attributes;
+	err = inodes_look(pending->mount->inodes, number, &pending->inode);
+	if (err) {
+		pending_fail(pending, err);
+		return;
+	}
+	pthread_mutex_lock(&directory->lock);
+	if (offset > 0 || !directory->was_read)
+		children = cache_children_get(directory->children);
+	directory->was_read = true;
+	pthread_mutex_unlock(&directory->lock);
+	if (children) {
+		reply_page(pending, children);
+		cache_children_put(children);
+		return;
+	}
+	atomic_fetch_add(&directory->refs, 1); /* rewinddir(3): whoever is interrupted may close it before the answer */
+	err = cache_list(pending->mount->cache, pending->inode.path, relisted, pending);
+	if (err) {
+		pending_fail(pending, err);
+		directory_put(directory);
+	}
+}
+
+/* Replies: buf, error. */
+void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	read_directory(req, number, size, offset, file, false);
+}
+
+/* Replies: buf, error. Each entry but "." and ".." counts as a lookup. */
+void op_readdirplus(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file)
+{
+	read_directory(req, number, size, offset, file, true);
+}
+
+/* Replies: error. */
+void op_releasedir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
+{
+	(void)number;
+	directory_put(directory_of(file));
+	(void)fuse_reply_err(req, 0);
+}
