@@ -1,4 +1,5 @@
-"""A working directory, or an open one, that others removed: errors, no hang, nothing of a namesake."""
+"""A working directory, or an open one, that others removed: as on a local filesystem it can be looked at, without links; nothing is
+found or made in it, and nothing of a namesake shows."""
 from zktest import *
 
 with mount() as mnt, client() as zk:
@@ -9,6 +10,7 @@ with mount() as mnt, client() as zk:
     os.chdir(f'{mnt.path}/gone')
     fd = os.open('.', os.O_RDONLY)
     expect_eq(os.listdir('.'), ['file'], 'listing')
+    number = os.fstat(fd).st_ino
     zk.delete('/gone/file')
     zk.delete('/gone')
     mnt.settle()
@@ -18,17 +20,17 @@ with mount() as mnt, client() as zk:
             zk.create('/gone/namesake', b'')
             mnt.settle()
         for what, attempt in (('stat', lambda: os.stat('file')),
-                              ('stat of itself', lambda: os.stat('.')),
                               ('open', lambda: os.open('file', os.O_RDONLY)),
                               ('create', lambda: os.open('new', os.O_CREAT | os.O_WRONLY)),
-                              ('mkdir', lambda: os.mkdir('new')),
-                              ('fstat', lambda: os.fstat(fd))):
+                              ('mkdir', lambda: os.mkdir('new'))):
             try:
                 attempt()
                 fail(f"{what} in a vanished directory succeeded ({'namesake' if again else 'nothing'} there)")
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ESTALE):
                     fail(f'{what} in a vanished directory: {error}')
+        for what, stat in (('stat of itself', os.stat('.')), ('fstat', os.fstat(fd))):
+            expect_eq((stat.st_ino, stat.st_nlink), (number, 0), f'{what} in a vanished directory')
     os.close(fd)
     os.chdir(before)
     expect_eq(zk.get_children('/gone'), ['namesake'], 'children of the namesake')
