@@ -112,7 +112,9 @@ static void lookup_read(int error, const struct node_info *info, void *arg)
 	}
 	if (!error && pending->inode.type == INODE_DATA && !has_data(pending, info))
 		error = -ENOENT;
-	if (error)
+	if (error == -ENOENT && cache_is_watching(pending->mount->cache))
+		pending_reply_absent(pending, NOTIFY_KERNEL_TIMEOUT);
+	else if (error)
 		pending_fail(pending, error);
 	else
 		reply_entry(pending, info, false);

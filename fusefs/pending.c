@@ -435,6 +435,15 @@ void pending_reply_entry(struct pending *pending, const struct stat *attr, doubl
 	end(pending);
 }
 
+void pending_reply_absent(struct pending *pending, double keep)
+{
+	const struct fuse_entry_param absent = { .entry_timeout = keep };
+
+	if (claim(pending))
+		(void)fuse_reply_entry(pending->req, &absent);
+	end(pending);
+}
+
 bool pending_reply_create(struct pending *pending, const struct stat *attr, double keep)
 {
 	const struct fuse_entry_param entry = entry_of(attr, keep);

@@ -64,6 +64,9 @@ bool pending_reply_data(struct pending *pending, const void *data, size_t size);
 /* These count a lookup of attr->st_ino, which inodes_enter has noted; if the kernel never hears of it, it is taken back. */
 void pending_reply_entry(struct pending *pending, const struct stat *attr, double keep);
 
+/* There is nothing of that name, as the kernel may believe for keep s. */
+void pending_reply_absent(struct pending *pending, double keep);
+
 /* False: the kernel was not told, and will not release pending->file.fh; the caller must. */
 bool pending_reply_create(struct pending *pending, const struct stat *attr, double keep);
 bool pending_reply_open(struct pending *pending);

@@ -26,10 +26,10 @@ class Failure(Exception):
     """What the user is told, in one line."""
 
 
-def run(command, **options):
-    """What it printed."""
+def run(command, status=0, **options):
+    """What it printed, with that exit status."""
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, **options)
-    if done.returncode:
+    if done.returncode != status:
         raise Failure("'%s' failed" % " ".join(command))
     return done.stdout
 
@@ -85,22 +85,22 @@ class Directory:
         self.name, self.setting, self.path = name, setting, path
 
     def measure(self, step):
-        return getattr(self, step.replace("+", "_"), lambda: None)()
+        return getattr(self, step.replace("+", "_").replace("-", "_"), lambda: None)()
 
     def cpu_clock(self):
         """Seconds that a daemon has worked; None without one."""
         return None
 
-    def timed_walk(self, command):
+    def timed_walk(self, command, status=0):
         """Seconds; checks what was seen."""
         setting = self.setting
         before, begun = self.cpu_clock(), time.perf_counter()
-        printed = run(command, cwd=os.path.join(self.path, "tree"))
+        printed = run(command, status, cwd=os.path.join(self.path, "tree"))
         measured = {"seconds": time.perf_counter() - begun}
         if before is not None:
             measured["cpu"] = (self.cpu_clock() - before) / setting.nodes
-        seen, expected = ((printed.count(b"\n"), setting.nodes) if command[-1] == "." else
-                          (len(printed), setting.files * SIZE))
+        seen, expected = ((len(printed), setting.files * SIZE) if command[-1] == "+" else
+                          (printed.count(b"\n"), setting.files if command[0] == "grep" else setting.nodes))
         if seen != expected:
             raise Failure("%s: '%s' saw %d, not %d" % (self.name, " ".join(command), seen, expected))
         return measured
@@ -111,12 +111,20 @@ class Directory:
     def walk_data(self):
         return self.timed_walk(["find", ".", "-type", "f", "-exec", "cat", "{}", "+"])
 
+    def walk_grep(self):
+        return self.timed_walk(["grep", "-rc", "no such text", "."], 1)
+
     def find(self):
-        measured = self.walk_files()
-        return {**measured, "warm": measured["seconds"]}
+        return self.cold_and_warm(self.walk_files)
 
     def cat(self):
-        measured = self.walk_data()
+        return self.cold_and_warm(self.walk_data)
+
+    def grep(self):
+        return self.cold_and_warm(self.walk_grep)
+
+    def cold_and_warm(self, walk):
+        measured = walk()
         return {**measured, "warm": measured["seconds"]}
 
     def operations(self, mode, place, count, *numbers):
@@ -130,8 +138,20 @@ class Directory:
     def stat(self):
         return self.operations("stat", "tree", READS, self.setting.files)
 
+    def absent(self):
+        return self.operations("absent", "tree", READS, self.setting.files)
+
+    def pread(self):
+        return self.operations("pread", "tree", READS, self.setting.files)
+
+    def list(self):
+        return self.operations("list", "tree", READS, self.setting.files)
+
     def open_read_close(self):
         return self.operations("read", "tree", READS, self.setting.files)
+
+    def read_only(self):
+        return self.open_read_close()
 
     def overwrite(self):
         return self.operations("overwrite", "file", WRITES)
@@ -196,11 +216,8 @@ class Mount(Directory):
         measured["warm"] = walk()["seconds"]
         return measured
 
-    def find(self):
-        return self.cold_and_warm(self.walk_files)
-
     def cat(self):
-        measured = self.cold_and_warm(self.walk_data)
+        measured = super().cat()
         self.is_warm = True
         return measured
 
@@ -216,7 +233,14 @@ class Mount(Directory):
 
 
 class Zkfs(Mount):
-    """The one that it is about; somebody else's changes become visible in it."""
+    """The one that it is about; somebody else's changes become visible in it. It may have a read-only mount beside it."""
+
+    def __init__(self, name, setting, command, stack, read_only=None):
+        super().__init__(name, setting, command, stack)
+        self.beside = read_only
+
+    def read_only(self):
+        return self.beside and self.beside.open_read_close()
 
     def remote(self, mode, znode, path):
         self.warm_up()

@@ -2,12 +2,17 @@
  *
  *     files make TOP FILES                   the tree of tests/bench/tree.h
  *     files stat TOP COUNT FILES             stat() of files of that tree
+ *     files absent TOP COUNT FILES           stat() of names beside them that are not there
  *     files read TOP COUNT FILES             open, read, close of them
+ *     files pread TOP COUNT FILES            pread() of one that is open
+ *     files list TOP COUNT FILES             rewinddir() and readdir() to the end of one open directory of them
  *     files overwrite FILE COUNT             open(O_WRONLY | O_TRUNC), write, close of a file that is there
  *     files create DIRECTORY COUNT           open(O_WRONLY | O_CREAT), write, close of new names
  *     files unlink DIRECTORY COUNT           removes what create made
  *
  * Prints what one took, in seconds: median, 99th percentile and mean. */
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +26,8 @@
 struct target {
 	const char *path;
 	int files;
+	int fd;
+	DIR *directory;
 };
 
 static void die(const char *path)
@@ -61,6 +68,55 @@ static void read_one(int number, void *arg)
 	tree_pick(path, target->path, number, target->files);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || read(fd, data, sizeof(data)) != TIMING_SIZE || close(fd))
+		die(path);
+}
+
+static void absent_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	char path[TREE_PATH + 1];
+	struct stat st;
+
+	tree_pick(path, target->path, number, target->files);
+	if (stat(strcat(path, "-"), &st) == 0 || errno != ENOENT)
+		die(path);
+}
+
+static void pread_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	char data[2 * TIMING_SIZE];
+
+	(void)number;
+	if (pread(target->fd, data, sizeof(data), 0) != TIMING_SIZE)
+		die(target->path);
+}
+
+static void list_one(int number, void *arg)
+{
+	const struct target *target = arg;
+	int entries = 0;
+
+	(void)number;
+	rewinddir(target->directory);
+	while (readdir(target->directory))
+		entries++;
+	if (entries != TREE_FANOUT + 2)
+		die(target->path);
+}
+
+/* What pread and list work on. */
+static void open_target(struct target *target)
+{
+	char path[TREE_PATH];
+
+	tree_file(path, target->path, 0);
+	target->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (target->fd < 0)
+		die(path);
+	tree_directory(path, target->path, 0);
+	target->directory = opendir(path);
+	if (!target->directory)
 		die(path);
 }
 
@@ -112,7 +168,10 @@ static const struct mode {
 } modes[] = {
 	{ "make", 4, NULL },
 	{ "stat", 5, stat_one },
+	{ "absent", 5, absent_one },
 	{ "read", 5, read_one },
+	{ "pread", 5, pread_one },
+	{ "list", 5, list_one },
 	{ "overwrite", 4, overwrite_one },
 	{ "create", 4, create_one },
 	{ "unlink", 4, unlink_one },
@@ -131,6 +190,8 @@ int main(int argc, char **argv)
 		target.files = argc > 4 ? atoi(argv[4]) : 1;
 		if (count < 1 || target.files < 1)
 			break;
+		if (argc > 4)
+			open_target(&target);
 		if (modes[i].one)
 			timing_run(count, modes[i].one, &target);
 		else
@@ -139,6 +200,6 @@ int main(int argc, char **argv)
 	}
 	(void)fprintf(stderr,
 		"usage: files make|overwrite|create|unlink PATH COUNT\n"
-		"       files stat|read PATH COUNT FILES\n");
+		"       files stat|absent|read|pread|list PATH COUNT FILES\n");
 	return 2;
 }

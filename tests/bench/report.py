@@ -7,8 +7,13 @@ import subprocess
 STEPS = {
     "find": ("find", "ms", "one"),
     "cat": ("cat of everything", "ms", "one"),
+    "grep": ("grep -r", "ms", "one"),
     "stat": ("stat", "µs", "one"),
+    "absent": ("stat of an absent name", "µs", "one"),
+    "pread": ("pread of an open file", "µs", "one"),
+    "list": ("list 100 of an open directory", "µs", "one"),
     "open+read+close": ("open+read+close", "µs", "one"),
+    "read-only": ("open+read+close, -o ro", "µs", "one"),
     "overwrite": ("overwrite", "µs", "one"),
     "create": ("create with contents", "µs", "one"),
     "unlink": ("unlink", "µs", "one"),
@@ -17,7 +22,7 @@ STEPS = {
     "created": ("create elsewhere to IN_CREATE", "µs", None),
 }
 COLUMNS = ("zkfs", "tmpfs", "passthrough", "bare", "bare, 256", "Kazoo")
-WALKS = ("find", "cat")
+WALKS = ("find", "cat", "grep")
 EVENTS = ("visible", "modified", "created")
 SCALES = {"ms": 1e3, "µs": 1e6, "bytes": 1}
 NAME, UNIT = 37, 6
