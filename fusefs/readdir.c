@@ -1,4 +1,12 @@
-/* Open directories, and what is in them. */
+/* Open directories, and what is in them.
+ *
+ * The kernel keeps a directory's names, too (FOPEN_CACHE_DIR; fs/fuse/readdir.c): the entries of READDIR replies, in the order of
+ * their offsets, which whoever reads it from the start at that time fills in, and whoever opens it next gets without asking.
+ * So an offset must mean the same in each listing of a directory: it is made of the child's czxid, in whose order they are
+ * listed. Where two children have the same one, born in one transaction, offsets are places in the listing that was opened,
+ * and the kernel keeps nothing; nor where there are files without a znode.
+ *
+ * Whether what the kernel has is still right is said at each OPENDIR. */
 #include "fusefs/readdir.h"
 
 #include <errno.h>
@@ -9,14 +17,16 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "cache/util/clock.h"
 #include "fusefs/files.h"
 #include "fusefs/names.h"
 #include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/pending.h"
+#include "fusefs/symlink.h"
 
-/* An open directory: its entries as they were when it was opened, or when somebody began to read it anew. Offsets are places
- * in it: "." is 0, ".." 1, ".data" 2, the children come after, and then the files that have no znode yet. */
+/* An open directory: its entries as they were when it was opened, or when somebody began to read it anew. Offsets: "." is 0,
+ * ".." 1, ".data" 2, then the children, then the files that have no znode yet. */
 struct directory {
 	struct directories *all;
 	struct directory *prev, *next; /* under the lock of all */
@@ -24,14 +34,29 @@ struct directory {
 	_Atomic(unsigned) refs; /* the kernel's, and one for each request that waits for a newer listing */
 	char **unborn;		/* names of files that had no znode when it was opened; never changes */
 	ssize_t unborn_count;
+	bool is_kept;	      /* the kernel may keep what it reads; never changes */
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	struct cache_children *children;
+	uint64_t print; /* of these children */
 	bool was_read;
 };
+
+enum { PLACE_SELF, PLACE_PARENT, PLACE_DATA, PLACE_CHILDREN };
+
+/* What the kernel was last given from the start of a directory on. */
+struct kept {
+	fuse_ino_t number;
+	uint64_t print;
+	int64_t time; /* ms */
+};
+
+/* One for each inode number modulo this; where two directories share one, the kernel asks more often. */
+enum { KEPT_MAX = 1 << 10 };
 
 struct directories {
 	pthread_mutex_t lock; /* taken before a directory's */
 	struct directory *list;
+	struct kept kept[KEPT_MAX];
 };
 
 struct directories *directories_new(void)
@@ -66,10 +91,77 @@ bool directories_last_stat(struct directories *directories, fuse_ino_t number, s
 	return directory != NULL;
 }
 
+/* --- What the kernel keeps --- */
+
+/* Of what a listing says: which children, and what they are. */
+static uint64_t print_of(const struct cache_children *children)
+{
+	const uint64_t prime = 0x100000001b3;
+	uint64_t print = 0xcbf29ce484222325 ^ (children->stat.data_length > 0);
+
+	for (size_t i = 0; i < children->count; i++) {
+		const struct cache_child *child = &children->list[i];
+		const char *target;
+		size_t size;
+		bool is_link = child->data && symlink_decode(child->data->data, child->data->size, &target, &size);
+
+		print = (print ^ (uint64_t)child->stat.czxid) * prime;
+		print = (print ^ (uint64_t)(is_link ? KIND_SYMLINK : kind_of(&child->stat, false))) * prime;
+	}
+	return print;
+}
+
+static bool have_offsets(const struct cache_children *children)
+{
+	for (size_t i = 0; i < children->count; i++) {
+		int64_t czxid = children->list[i].stat.czxid;
+
+		if (czxid < 0 || czxid >= INT64_MAX - PLACE_CHILDREN ||
+			(i > 0 && czxid <= children->list[i - 1].stat.czxid))
+			return false;
+	}
+	return true;
+}
+
+static struct kept *kept_of(struct directories *directories, fuse_ino_t number)
+{
+	return &directories->kept[number % KEPT_MAX];
+}
+
+/* Whether that is what the kernel has; not for longer than names and attributes, which come with it (READDIRPLUS). */
+static bool is_up_to_date(struct directories *directories, fuse_ino_t number, uint64_t print)
+{
+	const struct kept *kept = kept_of(directories, number);
+	bool is_it;
+
+	pthread_mutex_lock(&directories->lock);
+	is_it = kept->number == number && kept->print == print &&
+		(double)(clock_now() - kept->time) < NOTIFY_KERNEL_TIMEOUT * 1000;
+	pthread_mutex_unlock(&directories->lock);
+	return is_it;
+}
+
+/* The kernel is given a part of this listing, with what is at its start or not. False: it is not the one that it was given the
+ * start of. */
+static bool note_kept(struct directories *directories, fuse_ino_t number, uint64_t print, bool is_start)
+{
+	struct kept *kept = kept_of(directories, number);
+	bool is_it;
+
+	pthread_mutex_lock(&directories->lock);
+	if (is_start)
+		*kept = (struct kept){ .number = number, .print = print, .time = clock_now() };
+	is_it = kept->number == number && kept->print == print;
+	if (!is_it)
+		kept->number = 0; /* it may now have a bit of both */
+	pthread_mutex_unlock(&directories->lock);
+	return is_it;
+}
+
+/* --- Opening --- */
+
 /* As libfuse says it: 0 would hide the name. */
 enum { UNKNOWN_INODE = 0x7fffffff };
-
-enum { PLACE_SELF, PLACE_PARENT, PLACE_DATA, PLACE_CHILDREN };
 
 static struct directory *directory_of(const struct fuse_file_info *file)
 {
@@ -101,6 +193,9 @@ static void opendir_told(void *arg)
 	struct pending *pending = arg;
 	struct directory *directory = directory_of(&pending->file);
 
+	pending->file.cache_readdir = directory->is_kept;
+	pending->file.keep_cache =
+		directory->is_kept && is_up_to_date(directory->all, directory->number, directory->print);
 	if (!pending_reply_open(pending))
 		directory_put(directory);
 }
@@ -128,7 +223,10 @@ static void opendir_listed(int error, struct cache_children *children, void *arg
 	atomic_init(&directory->refs, 1);
 	pthread_mutex_init(&directory->lock, NULL);
 	directory->children = cache_children_get(children);
+	directory->print = print_of(children);
 	directory->unborn_count = inodes_unborn_in(pending->mount->inodes, pending->inode.path, &directory->unborn);
+	directory->is_kept =
+		cache_is_watching(pending->mount->cache) && directory->unborn_count == 0 && have_offsets(children);
 	pthread_mutex_lock(&directory->all->lock);
 	DL_APPEND(directory->all->list, directory);
 	pthread_mutex_unlock(&directory->all->lock);
@@ -296,20 +394,42 @@ static bool page_add_unborn(struct page *page, const char *name, off_t next)
 	return size <= left;
 }
 
+/* Adds what is at the place, counted without gaps. */
 static bool page_add(struct page *page, off_t place)
 {
 	const struct cache_children *children = page->children;
 	const struct cache_child data = { .stat = children->stat };
 	off_t behind = PLACE_CHILDREN + (off_t)children->count;
+	const struct cache_child *child;
 
 	if (place >= behind)
 		return page_add_unborn(page, page->directory->unborn[place - behind], place + 1);
 	if (place < PLACE_DATA)
 		return page_add_dots(page, place);
-	if (place > PLACE_DATA)
-		return page_add_child(page, &children->list[place - PLACE_CHILDREN], place + 1);
-	return children->stat.data_length == 0 ||
-		page_add_node(page, ".data", INODE_DATA, &data, page->pending->inode.path, place + 1);
+	if (place == PLACE_DATA)
+		return children->stat.data_length == 0 ||
+			page_add_node(page, ".data", INODE_DATA, &data, page->pending->inode.path, place + 1);
+	child = &children->list[place - PLACE_CHILDREN];
+	return page_add_child(page, child,
+		page->directory->is_kept ? PLACE_CHILDREN + child->stat.czxid + 1 : place + 1);
+}
+
+/* The place to go on from. */
+static off_t place_of(const struct directory *directory, const struct cache_children *children, off_t offset)
+{
+	size_t low = 0, high = children->count;
+
+	if (!directory->is_kept || offset <= PLACE_CHILDREN)
+		return offset;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (PLACE_CHILDREN + children->list[middle].stat.czxid < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return PLACE_CHILDREN + (off_t)low;
 }
 
 static void page_take_back(struct mount *mount, const struct page *page)
@@ -336,7 +456,7 @@ static void reply_page(struct pending *pending, const struct cache_children *chi
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
-	for (off_t place = pending->offset; place < end; place++) {
+	for (off_t place = place_of(page.directory, children, pending->offset); place < end; place++) {
 		if (!page_add(&page, place))
 			break;
 	}
@@ -354,16 +474,29 @@ static void relisted(int error, struct cache_children *children, void *arg)
 	if (error) {
 		pending_fail(pending, error);
 	} else {
+		uint64_t print = print_of(children);
 		struct cache_children *old;
 
 		pthread_mutex_lock(&directory->lock);
 		old = directory->children;
 		directory->children = cache_children_get(children);
+		directory->print = print;
 		pthread_mutex_unlock(&directory->lock);
 		cache_children_put(old);
+		if (directory->is_kept)
+			(void)note_kept(directory->all, directory->number, print, pending->offset == 0);
 		reply_page(pending, children);
 	}
 	directory_put(directory);
+}
+
+/* Whether the kernel may add what comes at the offset to what it keeps; then that is noted. */
+static bool may_be_kept(struct cache *cache, const struct directory *directory, const struct cache_children *children,
+	uint64_t print, off_t offset)
+{
+	if (offset == 0 && children->moment != cache_moment(cache))
+		return false; /* who opens it next relies on its being the newest */
+	return note_kept(directory->all, directory->number, print, offset == 0);
 }
 
 static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *file,
@@ -372,6 +505,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t
 	struct directory *directory = directory_of(file);
 	struct pending *pending = pending_start(req);
 	struct cache_children *children = NULL;
+	uint64_t print = 0;
 	int err;
 
 	if (!pending)
@@ -386,10 +520,16 @@ static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t
 		return;
 	}
 	pthread_mutex_lock(&directory->lock);
-	if (offset > 0 || !directory->was_read)
+	if (offset > 0 || !directory->was_read) {
 		children = cache_children_get(directory->children);
+		print = directory->print;
+	}
 	directory->was_read = true;
 	pthread_mutex_unlock(&directory->lock);
+	if (children && directory->is_kept && !may_be_kept(pending->mount->cache, directory, children, print, offset)) {
+		cache_children_put(children);
+		children = NULL;
+	}
 	if (children) {
 		reply_page(pending, children);
 		cache_children_put(children);
