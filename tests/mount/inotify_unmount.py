@@ -7,6 +7,7 @@ import threading
 from zktest import *
 from zktest import is_running
 
+# timeout: 3000
 ROUNDS = max(5, int(60 * float(os.environ.get('ZKFS_TEST_SCALE', 1))))
 
 
