@@ -165,6 +165,11 @@ uint64_t cache_moment(struct cache *cache)
 	return atomic_load(&cache->moment);
 }
 
+int64_t cache_passed(struct cache *cache)
+{
+	return stream_mark(cache->stream).passed;
+}
+
 bool cache_is_watching(struct cache *cache)
 {
 	return atomic_load(&cache->is_watching);
@@ -443,7 +448,7 @@ static void on_epoch(bool watching, int64_t zxid, void *arg)
 	if (!watching)
 		return;
 	if (cache->told && cache->resumed)
-		cache->resumed(cache->told, zxid, cache->foreign_arg);
+		cache->resumed(cache->told, cache->foreign_arg);
 	cache->told = zxid;
 }
 

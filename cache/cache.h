@@ -36,9 +36,10 @@ enum cache_change {
  * the cache answers nothing older than the change. Changes of our own are told like anybody's. */
 typedef void cache_changed_cb(enum cache_change change, const char *path, void *arg);
 
-/* The stream is back after a gap: what was changed by transactions after `from` and up to `to` was not told of, or perhaps was. On
- * the stream's thread. */
-typedef void cache_resumed_cb(int64_t from, int64_t to, void *arg);
+/* The stream is back after a gap, which began after the transaction with zxid `from`. It ended before what is passed (cache_passed)
+ * after a cache_sync. (The reply to addWatch has the zxid of a transaction before the watch, but perhaps not of the last one:
+ * the server applies a transaction before it counts it.) On the stream's thread. */
+typedef void cache_resumed_cb(int64_t from, void *arg);
 
 struct cache_config {
 	const char *servers;		       /* "host:port,…" */
@@ -72,6 +73,9 @@ void cache_free(struct cache *cache);
 
 /* How many changes have been told of. What was learned at one moment is the newest there is while the moment is the same. */
 uint64_t cache_moment(struct cache *cache);
+
+/* All changes up to this zxid have been told of, but for those in a gap. 0: not known, for there is no stream. */
+int64_t cache_passed(struct cache *cache);
 
 /* Whether changes are told of: there is a stream with a watch. Where not, nothing may be remembered of an answer. */
 bool cache_is_watching(struct cache *cache);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "cache/util/log.h"
@@ -37,7 +38,15 @@ struct item {
 	bool is_read; /* under announce->lock, as the next two: the cache has answered */
 	int error;
 	struct node_info info; /* of the znode now */
-	int64_t from, to;      /* CACHE_UNSURE: a gap, to be looked into */
+	int64_t from,
+		to; /* CACHE_UNSURE: a gap, to be looked into; 0: no event of a death found in one is still to come */
+	char path[];
+};
+
+/* A birth or death that was found after a gap and told. It may have been after the gap: then its event is still to come. */
+struct found {
+	UT_hash_handle hh;
+	enum cache_change change;
 	char path[];
 };
 
@@ -50,6 +59,7 @@ struct announce {
 	_Atomic(bool) is_stopping; /* set under lock */
 	_Atomic(pid_t) tid;	   /* 0: the thread does not run */
 	dev_t device;		   /* the thread's own, as the next: the mount's */
+	struct found *found;	   /* as are these */
 	int64_t missed;		   /* where the gap begins that could not be looked into; 0: there is none */
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
@@ -192,7 +202,7 @@ void announce_foreign(enum cache_change change, const char *path, void *arg)
 	free(parent);
 }
 
-void announce_resumed(int64_t from, int64_t to, void *arg)
+void announce_resumed(int64_t from, void *arg)
 {
 	struct announce *announce = arg;
 	struct item *item = calloc(1, sizeof(*item) + 1);
@@ -205,7 +215,6 @@ void announce_resumed(int64_t from, int64_t to, void *arg)
 	item->change = CACHE_UNSURE;
 	item->is_read = true;
 	item->from = from;
-	item->to = to;
 	notify_after(announce->mount->notify, push, item);
 }
 
@@ -585,6 +594,62 @@ static void announce_data(struct announce *announce, struct place *place, const 
 	}
 }
 
+static void forget_found(struct announce *announce, struct found *found)
+{
+	HASH_DEL(announce->found, found);
+	free(found);
+}
+
+static void forget_all_found(struct announce *announce)
+{
+	struct found *found, *next;
+
+	HASH_ITER (hh, announce->found, found, next)
+		forget_found(announce, found);
+}
+
+static struct found *find_found(struct announce *announce, const char *path)
+{
+	struct found *found;
+
+	HASH_FIND_STR(announce->found, path, found);
+	return found;
+}
+
+static void note_found(struct announce *announce, enum cache_change change, const char *path)
+{
+	size_t size = strlen(path) + 1;
+	struct found *found = find_found(announce, path);
+
+	if (!found) {
+		found = calloc(1, sizeof(*found) + size);
+		if (!found)
+			return;
+		memcpy(found->path, path, size);
+		HASH_ADD_KEYPTR(hh, announce->found, found->path, size - 1, found);
+	}
+	found->change = change;
+}
+
+/* Whether this event is of something that was found and told already. */
+static bool was_told(struct announce *announce, const struct item *item)
+{
+	struct found *found = find_found(announce, item->path);
+	fuse_ino_t dying = 0;
+	enum kind kind;
+	bool is_same;
+
+	if (!found || (item->change != CACHE_DELETED && item->change != CACHE_CREATED))
+		return false;
+	is_same = found->change == item->change;
+	forget_found(announce, found);
+	if (is_same && item->change == CACHE_DELETED)
+		dying = inodes_mourned(announce->mount->inodes, item->path, &kind); /* it was made anew here */
+	if (dying)
+		inodes_forget(announce->mount->inodes, dying, 1);
+	return is_same && !dying;
+}
+
 static void announce_item(struct announce *announce, struct place *place, const struct item *item)
 {
 	const char *node = strrchr(item->path, '/') + 1;
@@ -671,14 +736,29 @@ static void found_in_gap(enum cache_change change, const char *path, const struc
 		announce_item(announce, &place, item);
 	leave_root(&place);
 	item_free(item);
+	if (change == CACHE_DELETED || change == CACHE_CREATED)
+		note_found(announce, change, path);
+}
+
+static void passed_found(int error, const struct node_stat *stat, void *arg)
+{
+	(void)error;
+	(void)stat;
+	announce_resumed(-1, arg);
 }
 
 /* What cannot be looked into now, because the stream is gone again, is part of the next gap. */
 static void look_into_gap(struct announce *announce, const struct item *gap)
 {
 	int64_t from = announce->missed ? announce->missed : gap->from;
-	int err = survey(announce->mount, from, gap->to, &announce->is_stopping, found_in_gap, announce);
+	int err;
 
+	forget_all_found(announce);
+	if (gap->from < 0)
+		return;
+	err = survey(announce->mount, from, &announce->is_stopping, found_in_gap, announce);
+	if (announce->found)
+		(void)cache_sync(announce->mount->cache, passed_found, announce);
 	announce->missed = err ? from : 0;
 	if (err && err != -ECANCELED)
 		log_info("cannot look yet for what happened meanwhile: %s", strerror(-err));
@@ -709,7 +789,7 @@ static void work(struct announce *announce, struct item *item)
 			leave_root(&place);
 			look_into_gap(announce, item);
 			enter_root(announce, &place);
-		} else if (place.root >= 0) {
+		} else if (place.root >= 0 && !was_told(announce, item)) {
 			announce_item(announce, &place, item);
 		}
 		item_free(item);
@@ -782,6 +862,7 @@ void announce_free(struct announce *announce)
 		DL_DELETE(announce->queue, item);
 		item_free(item);
 	}
+	forget_all_found(announce);
 	pthread_cond_destroy(&announce->news);
 	pthread_mutex_destroy(&announce->lock);
 	free(announce);

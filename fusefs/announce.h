@@ -39,7 +39,7 @@ void announce_free(struct announce *announce);
 void announce_foreign(enum cache_change change, const char *path, void *arg);
 
 /* What they did in a gap, as a cache_resumed_cb: looked for by a survey (survey.h). */
-void announce_resumed(int64_t from, int64_t to, void *arg);
+void announce_resumed(int64_t from, void *arg);
 
 /* For the handlers: true when the request was the announcer's and has been answered. */
 bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -668,6 +668,19 @@ fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *ki
 	return number;
 }
 
+bool inodes_is_mourned(struct inodes *inodes, const char *path)
+{
+	const struct inode *inode = NULL;
+	const struct place *place;
+
+	pthread_mutex_lock(&inodes->lock);
+	place = find_place_locked(inodes, path);
+	if (place)
+		DL_SEARCH_SCALAR(place->inodes, inode, is_mourned, true);
+	pthread_mutex_unlock(&inodes->lock);
+	return inode != NULL;
+}
+
 fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind kind)
 {
 	const struct key key = { .type = INODE_NODE, .kind = kind, .czxid = INODE_REPLACED, .path = path };

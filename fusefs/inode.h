@@ -118,6 +118,9 @@ bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid)
 /* All inodes of znodes that are not dead, in *list; the caller releases each and frees the list. Gives how many; -ENOMEM. */
 ssize_t inodes_living(struct inodes *inodes, struct inode_view **list);
 
+/* Whether there is an inode at this path whose death is to be announced. */
+bool inodes_is_mourned(struct inodes *inodes, const char *path);
+
 /* The inode at this path whose death is to be announced, the oldest, with one more lookup counted. 0: there is none. */
 fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *kind);
 

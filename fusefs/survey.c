@@ -91,6 +91,32 @@ static void await(struct survey *survey, size_t most, const _Atomic(bool) *is_st
 	pthread_mutex_unlock(&survey->lock);
 }
 
+static void synced(int error, const struct node_stat *stat, void *arg)
+{
+	struct survey *survey = arg;
+
+	(void)stat;
+	pthread_mutex_lock(&survey->lock);
+	survey->error = error;
+	survey->under_way--;
+	pthread_cond_signal(&survey->news);
+	pthread_mutex_unlock(&survey->lock);
+}
+
+/* Until when the gap may have lasted. */
+static int find_end(struct survey *survey, const _Atomic(bool) *is_stopping)
+{
+	int err;
+
+	survey->under_way++; /* nobody else knows it yet */
+	err = cache_sync(survey->mount->cache, synced, survey);
+	if (err)
+		synced(err, NULL, survey);
+	await(survey, 0, is_stopping);
+	survey->to = cache_passed(survey->mount->cache);
+	return survey->error || survey->to ? survey->error : -EAGAIN;
+}
+
 static int list_all(struct survey *survey, const _Atomic(bool) *is_stopping)
 {
 	int error = 0;
@@ -209,7 +235,9 @@ static void find_news_of(struct survey *survey, const struct place *place, const
 	path[size] = '/';
 	memcpy(path + size + (in_root ? 0 : 1), child->name, name_size);
 	if (is_in_gap(survey, child->stat.czxid)) {
-		if (!inodes_is_announced(survey->mount->inodes, path, child->stat.czxid))
+		/* Where an event told of a death that is not announced yet, it told of the birth after it, too. */
+		if (!inodes_is_announced(survey->mount->inodes, path, child->stat.czxid) &&
+			!inodes_is_mourned(survey->mount->inodes, path))
 			survey->found(CACHE_CREATED, path, &info, survey->arg);
 	} else if (is_in_gap(survey, child->stat.mzxid)) {
 		survey->found(CACHE_CHANGED, path, &info, survey->arg);
@@ -227,15 +255,16 @@ static void find_news(struct survey *survey)
 	}
 }
 
-int survey(struct mount *mount, int64_t from, int64_t to, const _Atomic(bool) *is_stopping, survey_found_cb *found,
-	void *arg)
+int survey(struct mount *mount, int64_t from, const _Atomic(bool) *is_stopping, survey_found_cb *found, void *arg)
 {
-	struct survey survey = { .mount = mount, .from = from, .to = to, .found = found, .arg = arg };
+	struct survey survey = { .mount = mount, .from = from, .found = found, .arg = arg };
 	int err;
 
 	pthread_mutex_init(&survey.lock, NULL);
 	clock_init_condition(&survey.news);
 	err = gather(&survey);
+	if (!err)
+		err = find_end(&survey, is_stopping);
 	if (!err)
 		err = list_all(&survey, is_stopping);
 	if (!err) {

@@ -1,6 +1,7 @@
 /* What others did while there was no stream to tell of it: compares what the kernel knows with what there is. A birth or a change
- * belongs to the gap by its zxid; a death shows because the kernel knows an inode that is not there any more. So the deaths of what
- * it never looked up, and of what lived in the gap alone, are not found. */
+ * shows by its zxid; a death because the kernel knows an inode that is not there any more. So the deaths of what it never
+ * looked up, and of what lived in the gap alone, are not found. What happened just after the stream came back may be found as
+ * well, and its event come later. */
 #ifndef ZKFS_FUSEFS_SURVEY_H
 #define ZKFS_FUSEFS_SURVEY_H
 
@@ -14,10 +15,9 @@
 /* One thing that happened; info is of the znode now, NULL for a death. On survey's thread. */
 typedef void survey_found_cb(enum cache_change change, const char *path, const struct node_info *info, void *arg);
 
-/* Finds what happened after the transaction with zxid `from` and up to `to`, in the directories that the kernel knows: deaths first,
+/* Finds what happened after the transaction with zxid `from`, in the directories that the kernel knows: deaths first,
  * children before parents, then births and changes, parents before children. Blocks; ends early once *is_stopping. 0 or
  * -errno: it could not see everything, and has told nothing. */
-int survey(struct mount *mount, int64_t from, int64_t to, const _Atomic(bool) *is_stopping, survey_found_cb *found,
-	void *arg);
+int survey(struct mount *mount, int64_t from, const _Atomic(bool) *is_stopping, survey_found_cb *found, void *arg);
 
 #endif
