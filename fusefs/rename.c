@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cache/acl.h"
 #include "cache/util/clock.h"
 #include "fusefs/files.h"
 #include "fusefs/ops.h"
@@ -288,12 +289,8 @@ static int check_nodes(const struct rename *rename, const struct side *side)
 			(is_foreign(rename, &node->info.stat) || kind_owner(&node->info.stat) == OWNER_TTL))
 			return -EPERM;
 		for (uint32_t j = 0; node->acl && j < node->acl->count; j++) {
-			const struct acl_entry *entry = &node->acl->list[j];
-			size_t size = strlen(entry->id);
-
-			/* Hidden from us (FinalRequestProcessor): made anew it would let nobody in. */
-			if (strcmp(entry->scheme, "digest") == 0 && size >= 2 &&
-				strcmp(entry->id + size - 2, ":x") == 0)
+			/* Made anew it would let nobody in. */
+			if (acl_is_hidden(&node->acl->list[j]))
 				return -EPERM;
 		}
 	}
