@@ -157,6 +157,15 @@ int cache_transact(struct cache *cache, const struct write_step *steps, size_t c
 typedef void cache_acl_cb(int error, const struct node_stat *stat, struct acl_list *acl, void *arg);
 int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, void *arg);
 
+/* The znode's whole Stat, never from memory: aversion changes without an event, and events tell nothing of cversion and pzxid. */
+int cache_read_stat(struct cache *cache, const char *path, cache_done_cb *done, void *arg);
+
+/* Gives the znode this ACL (not empty), in place of the one it has now: under a check of aversion, again until nobody was in
+ * between. czxid: the znode must still be the one created by this. -ESTALE: it is not; -ENOENT; -EACCES; -EINVAL: the servers do
+ * not know one of the schemes, or not such an id, or there is nobody that "auth" could stand for. stat is NULL. */
+int cache_set_acl(struct cache *cache, const char *path, int64_t czxid, struct acl_list *acl, cache_done_cb *done,
+	void *arg);
+
 /* The session that owns the ephemerals we make; 0: there is none now. */
 int64_t cache_session_id(struct cache *cache);
 

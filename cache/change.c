@@ -18,9 +18,6 @@
 
 /* --- Changes --- */
 
-/* As the error of a change, in here only: whether it was made is not known, and what is read now tells. */
-enum { UNKNOWN = -EREMOTEIO };
-
 /* A transaction of ours on one znode, from its sending until the stream has passed it. Once the answer is here, that is told by a
  * fence or by the change's own event, whichever comes first. */
 struct change {
@@ -101,7 +98,7 @@ static void change_tell(struct change *change)
 	own_end(change->cache->own, change->own, !error ? OWN_MADE : result->is_unknown ? OWN_UNKNOWN : OWN_NOT_MADE);
 	change->own = NULL;
 	if (error && result->is_unknown)
-		error = change->is_settled ? UNKNOWN : -EIO;
+		error = change->is_settled ? CHANGE_UNKNOWN : -EIO;
 	change->done(error, result->error ? NULL : &result->stat, change->arg);
 }
 
@@ -245,6 +242,8 @@ static void note_what_is_left(struct change *change, const struct write_step *st
 {
 	const struct write_step *last = &steps[count - 1];
 
+	if (last->verb == WRITE_SET_ACL)
+		return; /* it makes no event, and without a mark what is known of the znode is dropped in any case */
 	change->passed = stream_mark(change->cache->stream);
 	change->mark = tree_mark(change->cache->tree, change->path);
 	if (count > 1 || last->verb != WRITE_SET)
@@ -257,9 +256,10 @@ static void note_what_is_left(struct change *change, const struct write_step *st
 	change->data = bytes_get(last->data);
 }
 
-static int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count,
-	cache_done_cb *done, void *arg)
+int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count, cache_done_cb *done,
+	void *arg)
 {
+	bool sets_acl = steps[0].verb == WRITE_SET_ACL;
 	struct change *change = calloc(1, sizeof(*change));
 	bool event_will_tell = false;
 	int err = -ENOMEM;
@@ -272,7 +272,7 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		.deadline = clock_now() + 2 * (int64_t)cache->timeout, /* to be sent, and to be looked for */
 		.done = done,
 		.arg = arg,
-		.is_birth_or_death = steps[0].verb != WRITE_SET };
+		.is_birth_or_death = steps[0].verb != WRITE_SET && !sets_acl };
 	if (change->path) {
 		note_what_is_left(change, steps, count);
 		event_will_tell = change->mark.czxid || (change->events && atomic_load(&cache->is_quiet));
@@ -284,7 +284,7 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		bytes_put(change->data);
 		free(change->path);
 		free(change);
-	} else if (!event_will_tell) {
+	} else if (!event_will_tell && !sets_acl) { /* whose zxid is not told: it needs a sync */
 		stream_probe(cache->stream);
 	}
 	return err;
@@ -380,7 +380,7 @@ static void attempt_done(int error, const struct node_stat *stat, void *arg)
 {
 	struct attempt *attempt = arg;
 
-	if (error == UNKNOWN || (attempt->was_unknown && attempt->kind != REMOVE && error == -EEXIST)) {
+	if (error == CHANGE_UNKNOWN || (attempt->was_unknown && attempt->kind != REMOVE && error == -EEXIST)) {
 		attempt->was_unknown = true;
 		error = -EIO; /* by the first, or by somebody since */
 		if (clock_now() < attempt->deadline &&
@@ -458,12 +458,12 @@ static void update_written(int error, const struct node_stat *stat, void *arg)
 {
 	struct update *update = arg;
 
-	if (error == UNKNOWN && !update->was_unknown) {
+	if (error == CHANGE_UNKNOWN && !update->was_unknown) {
 		update->was_unknown = true;
 		update->deadline = clock_now() + update->cache->timeout; /* it is only to be looked at */
 	}
-	if (error == -EAGAIN || error == UNKNOWN) {
-		error = error == UNKNOWN ? -EIO : -ETIMEDOUT;
+	if (error == -EAGAIN || error == CHANGE_UNKNOWN) {
+		error = error == CHANGE_UNKNOWN ? -EIO : -ETIMEDOUT;
 		if (clock_now() < update->deadline)
 			error = cache_read(update->cache, update->path, update_read, update);
 		if (!error)

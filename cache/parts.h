@@ -1,7 +1,9 @@
-/* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes). For nobody else. */
+/* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes), transact.c (those of several),
+ * permit.c (ACLs). For nobody else. */
 #ifndef ZKFS_CACHE_PARTS_H
 #define ZKFS_CACHE_PARTS_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -44,5 +46,13 @@ struct cache {
 
 /* change.c: an event of the znode has been applied. On the stream's thread. */
 void changes_told(struct cache *cache, const char *path);
+
+/* As the error of a change, in here only: whether it was made is not known, and what is read now tells. */
+enum { CHANGE_UNKNOWN = -EREMOTEIO };
+
+/* Sends a transaction on the znode at this path, its other steps being about children that nobody sees. done is called once the
+ * stream has passed it; stat is that of the last step that has one. As the calls of cache.h. */
+int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count, cache_done_cb *done,
+	void *arg);
 
 #endif

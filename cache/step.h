@@ -6,7 +6,13 @@
 
 #include "cache/node.h"
 
-enum write_verb { WRITE_CREATE, WRITE_SET, WRITE_DELETE, WRITE_CHECK };
+enum write_verb {
+	WRITE_CREATE,
+	WRITE_SET,
+	WRITE_DELETE,
+	WRITE_CHECK,
+	WRITE_SET_ACL, /* only alone: ZooKeeper has no transaction with it */
+};
 
 /* What a CREATE makes. */
 enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER };
@@ -16,9 +22,9 @@ struct write_step {
 	enum write_verb verb;
 	const char *path;
 	struct bytes *data;   /* CREATE, SET; NULL is empty, never null */
-	int32_t version;      /* SET, DELETE, CHECK: -1 any */
+	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
 	enum write_mode mode; /* CREATE */
-	struct acl_list *acl; /* CREATE; NULL: the one of new nodes */
+	struct acl_list *acl; /* CREATE, where NULL is the one of new nodes; SET_ACL */
 };
 
 #endif

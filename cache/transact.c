@@ -1,4 +1,4 @@
-/* Transactions over several znodes, all or nothing, and what they are made from: ACLs and our own session's id. */
+/* Transactions over several znodes, all or nothing, and our own session's id, which tells what may be in one. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,35 +94,6 @@ int cache_transact(struct cache *cache, const struct write_step *steps, size_t c
 		own_end(cache->own, transaction->own, OWN_NOT_MADE);
 		transaction_free(transaction);
 	}
-	return err;
-}
-
-/* --- ACLs --- */
-
-struct acl_ask {
-	cache_acl_cb *done;
-	void *arg;
-};
-
-static void acl_read(const struct stream_reply *reply, void *arg)
-{
-	struct acl_ask *ask = arg;
-
-	ask->done(reply->error, reply->error ? NULL : &reply->stat, reply->acl, ask->arg);
-	free(ask);
-}
-
-int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, void *arg)
-{
-	struct acl_ask *ask = malloc(sizeof(*ask));
-	int err;
-
-	if (!ask)
-		return -ENOMEM;
-	*ask = (struct acl_ask){ .done = done, .arg = arg };
-	err = stream_send(cache->stream, STREAM_ACL, path, acl_read, ask);
-	if (err)
-		free(ask);
 	return err;
 }
 

@@ -224,6 +224,13 @@ static int send_one(zhandle_t *handle, struct change *change)
 		free(list);
 		return rc;
 	}
+	if (step->verb == WRITE_SET_ACL) {
+		if (!make_acl(step, &acl, &list))
+			return ZSYSTEMERROR;
+		rc = zoo_aset_acl(handle, step->path, step->version, &acl, void_done, change);
+		free(list);
+		return rc;
+	}
 	if (step->verb == WRITE_SET)
 		return zoo_aset(handle, step->path, data_of(step), size_of(step), step->version, stat_done, change);
 	return zoo_adelete(handle, step->path, step->version, void_done, change);
@@ -249,6 +256,8 @@ static bool make_op(struct change *change, int index, zoo_op_t *op, struct ACL_v
 	case WRITE_CHECK:
 		zoo_check_op_init(op, step->path, step->version);
 		break;
+	case WRITE_SET_ACL:
+		return false; /* writer_submit lets none through */
 	}
 	return true;
 }
@@ -354,9 +363,14 @@ static size_t acl_size(const struct acl_list *acl)
 
 int writer_submit(struct writer *writer, const struct write_step *steps, int count, write_cb *done, void *arg)
 {
-	struct change *change = change_new((size_t)count);
+	struct change *change;
 	size_t size = 0;
 
+	for (int i = 0; i < count; i++) {
+		if (steps[i].verb == WRITE_SET_ACL && (count > 1 || !steps[i].acl))
+			return -EINVAL;
+	}
+	change = change_new((size_t)count);
 	if (!change)
 		return -ENOMEM;
 	change->writer = writer;
