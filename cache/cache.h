@@ -161,7 +161,7 @@ int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, vo
 int cache_read_stat(struct cache *cache, const char *path, cache_done_cb *done, void *arg);
 
 /* Gives the znode this ACL (not empty), in place of the one it has now: under a check of aversion, again until nobody was in
- * between. czxid: the znode must still be the one created by this. -ESTALE: it is not; -ENOENT; -EACCES; -EINVAL: the servers do
+ * between. czxid: the znode must still be the one created by this (0: whichever is there now). -ESTALE: it is not; -ENOENT; -EACCES; -EINVAL: the servers do
  * not know one of the schemes, or not such an id, or there is nobody that "auth" could stand for. stat is NULL. */
 int cache_set_acl(struct cache *cache, const char *path, int64_t czxid, struct acl_list *acl, cache_done_cb *done,
 	void *arg);

@@ -131,7 +131,9 @@ static void permit_looked(int error, const struct node_stat *stat, void *arg)
 {
 	struct permit *permit = arg;
 
-	if (!error && stat->czxid != permit->czxid)
+	if (!error && permit->czxid == 0)
+		permit->czxid = stat->czxid;
+	else if (!error && permit->czxid != stat->czxid)
 		error = -ESTALE;
 	if (!error && permit->was_unknown && stat->aversion != permit->aversion) {
 		error = -EIO;

@@ -11,6 +11,12 @@ const struct fuse_lowlevel_ops ops = {
 	.access = op_access,
 	.statfs = op_statfs,
 
+	/* xattr.c */
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.setxattr = op_setxattr,
+	.removexattr = op_removexattr,
+
 	/* dir.c */
 	.lookup = op_lookup,
 	.forget = op_forget,

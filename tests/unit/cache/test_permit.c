@@ -150,6 +150,11 @@ static void check_acl(const char *text, int32_t aversion)
 	buf_release(&now);
 }
 
+static void others_make_anew(void)
+{
+	ensemble.stat = (struct node_stat){ .czxid = 8 };
+}
+
 START_TEST(it_is_set_under_its_version)
 {
 	set("ip:1.2.3.4:r", 0);
@@ -184,6 +189,24 @@ START_TEST(another_znode_is_left_alone)
 	ensemble.stat_error = -ENOENT;
 	set("ip:1.2.3.4:r", -ENOENT);
 	ck_assert_int_eq(ensemble.changes, 0);
+}
+END_TEST
+
+START_TEST(whichever_is_there)
+{
+	struct acl_list *acl = acl_of("ip:1.2.3.4:r");
+
+	memset(&end, 0, sizeof(end));
+	ck_assert_int_eq(cache_set_acl(&cache, "/n", 0, acl, ended, NULL), 0);
+	ck_assert_int_eq(end.times, 1);
+	ck_assert_int_eq(end.error, 0);
+	check_acl("ip:1.2.3.4:r", 4);
+	/* But the same all the time. */
+	ensemble.fate[0] = LOST;
+	ensemble.meanwhile = others_make_anew;
+	ck_assert_int_eq(cache_set_acl(&cache, "/n", 0, acl, ended, NULL), 0);
+	ck_assert_int_eq(end.error, -ESTALE);
+	acl_list_put(acl);
 }
 END_TEST
 
@@ -263,11 +286,6 @@ START_TEST(what_cannot_be_read_cannot_be_known)
 }
 END_TEST
 
-static void others_make_anew(void)
-{
-	ensemble.stat = (struct node_stat){ .czxid = 8 };
-}
-
 START_TEST(made_anew_meanwhile)
 {
 	ensemble.fate[0] = LOST;
@@ -343,6 +361,7 @@ Suite *unit_suite(void)
 	tcase_add_test(setting, who_was_faster_is_replaced);
 	tcase_add_test(setting, not_for_ever);
 	tcase_add_test(setting, another_znode_is_left_alone);
+	tcase_add_test(setting, whichever_is_there);
 	tcase_add_test(setting, errors_are_handed_on);
 	tcase_add_test(setting, without_memory);
 	suite_add_tcase(suite, setting);
