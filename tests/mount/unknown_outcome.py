@@ -1,15 +1,18 @@
 """The connection breaks with a change in flight: a proxy takes away the reply, or the request before the server has it, or lets the
 request arrive late, when the client connects anew. What the program is told is the truth and stays it, nothing is made twice, and
 EIO is said only where the truth cannot be known."""
+# timeout: 300
 import itertools
 import socket
 import struct
 import threading
 import time
 
+from kazoo.security import make_acl
+
 from zktest import *
 
-CHANGES = {1, 2, 5, 14, 15}     # create, delete, setData, multi, create2 (ZooDefs.OpCode)
+CHANGES = {1, 2, 5, 7, 14, 15}      # create, delete, setData, setACL, multi, create2 (ZooDefs.OpCode)
 
 
 class Proxy:
@@ -138,6 +141,8 @@ def data(path):
 # (what, before, the program's call, Kazoo's change meanwhile, then (told, there) for each of LOSSES; None: not to be tried)
 LOSSES = ('reply', 'request', 'late')
 DIRECTORIES = ('mkdir', 'rmdir')
+OUR_ACL = b'world:anyone:cdrwa,ip:10.0.0.1:r'
+THEIR_ACL = [make_acl('world', 'anyone', all=True), make_acl('ip', '10.0.0.2', read=True)]
 
 
 def cases():
@@ -151,6 +156,9 @@ def cases():
     mkdir = lambda: os.mkdir(f'{top}/f')   # noqa: E731
     rmdir = lambda: os.rmdir(f'{top}/f')   # noqa: E731
     unlink = lambda: os.unlink(f'{top}/f')   # noqa: E731
+
+    set_acl = lambda: os.setxattr(f'{top}/f', 'user.zk.acl', OUR_ACL)  # noqa: E731
+    others_set_acl = lambda: zk.set_acls('/f', THEIR_ACL)   # noqa: E731
 
     def anew():
         gone()
@@ -191,11 +199,13 @@ def cases():
     yield ('unlink, gone', b'x', unlink, gone, None, *[('ok', None)] * 2)
     # A delete knows its znode by the version only. It removes the new one, and has done so before the program is told.
     yield ('unlink, another in its place', b'x', unlink, anew, None, ('ok', b'kazoo'), ('ok', None))
+    yield ('ACL', b'x', set_acl, None, *[('ok', b'x')] * 3)
+    yield ('ACL, another too', b'x', set_acl, others_set_acl, ('EIO', b'x'), *[('ok', b'x')] * 2)
     yield ('rename', b'x', lambda: os.rename(f'{top}/f', f'{top}/g'), None, *[('ok', None)] * 2, None)
 
 
 def expiring_cases():
-    return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink')]
+    return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink', 'ACL')]
 
 
 def run(case, lost, expected, mnt, hold=0):
@@ -213,6 +223,10 @@ def run(case, lost, expected, mnt, hold=0):
     told = attempt(call)
     expect_eq(proxy.fired.is_set(), True, f'{name}: the proxy has struck')
     expect_eq((told, data('/f')), expected, name)
+    if what.startswith('ACL'):
+        shown = os.getxattr(f'{top}/f', 'user.zk.acl')
+        expect_eq((len(zk.get_acls('/f')[0]), shown), (2, OUR_ACL if told == 'ok' else OUR_ACL.replace(b'.1:', b'.2:')),
+                  f'{name}: the ACL')
     if what == 'rename':
         expect_eq(data('/g'), b'x', f'{name}: the target')
     mnt.settle()    # through the new connection: nothing is on its way on the old one
