@@ -1,6 +1,7 @@
 """A znode's Stat and path as extended attributes: what Kazoo sees, never older; their sizes, errors and names as xattr(7) has it."""
 import ctypes
 import subprocess
+import threading
 
 from zktest import *
 
@@ -182,6 +183,39 @@ def check_gone():
     os.close(fd)
 
 
+def check_comes_and_goes():
+    """By its name it is there or not, whatever happens in between."""
+    told = {True: set(), False: set()}      # by name, by descriptor
+    done = threading.Event()
+
+    def look(i):
+        name = ('version', 'acl', 'path')[i]
+        while not done.is_set():
+            told[True].add(refused(os.getxattr, f'{top}/churn', f'user.zk.{name}'))
+            told[True].add(refused(os.listxattr, f'{top}/churn'))
+            told[True].add(refused(os.setxattr, f'{top}/churn', 'user.zk.acl', b'world:anyone:cdrwa'))
+            try:
+                fd = os.open(f'{top}/churn', os.O_RDONLY)
+            except OSError as error:
+                told[True].add(errno.errorcode[error.errno])
+                continue
+            told[False].add(refused(os.getxattr, fd, f'user.zk.{name}'))
+            told[False].add(refused(os.setxattr, fd, 'user.zk.acl', b'world:anyone:cdrwa'))
+            os.close(fd)
+
+    threads = [threading.Thread(target=look, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        zk.create('/churn', b'x')
+        zk.exists('/churn')
+        zk.delete('/churn')
+    done.set()
+    for thread in threads:
+        thread.join()
+    expect_eq((told[True] - {'done', 'ENOENT'}, told[False] - {'done', 'ESTALE'}), (set(), set()), 'while it comes and goes')
+
+
 def check_moves_and_links():
     with open(f'{top}/from', 'w', encoding='utf-8') as file:
         file.write('x')
@@ -209,4 +243,5 @@ with mount() as mnt, client() as zk:
     check_refusals()
     check_unborn()
     check_gone()
+    check_comes_and_goes()
     check_moves_and_links()
