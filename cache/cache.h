@@ -143,7 +143,8 @@ struct cache_edit {
 int cache_update(struct cache *cache, const char *path, const struct cache_edit *edit);
 
 /* Makes all steps or none, in one transaction; what is read next shows it. The error is that of the first step that cannot be
- * made; -EFBIG at once: too large for one packet. is_unknown, with an error: the connection broke, it may have been made. */
+ * made; -EFBIG at once: too large for one packet. is_unknown, with an error: the connection broke and it may have been made; by now
+ * nothing of it is on its way, and what is read next tells. */
 typedef void cache_transacted_cb(int error, bool is_unknown, void *arg);
 int cache_transact(struct cache *cache, const struct write_step *steps, size_t count, cache_transacted_cb *done,
 	void *arg);

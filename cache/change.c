@@ -1,11 +1,8 @@
 /* Changes of one znode: sent through the session, ended when the stream has passed them; contents under a version check, again
  * until nobody was in between.
  *
- * When the connection breaks with a change in flight, we look whether it was made. By then nothing of it can be on its way,
- * for the session's next connection has answered: the server closes a session's old one before it takes it up again
- * (ZooKeeperServer.processConnectRequest), or refuses what comes from it (SessionMovedException). The stream alone cannot tell
- * that, its connection may never have broken. What was not made is sent again, so that it could not be made twice even then:
- * under the version check, or as a create. */
+ * When the connection breaks with a change in flight, we look whether it was made, once nothing of it can be on its way (settle.c).
+ * What was not made is sent again, so that it could not be made twice even then: under the version check, or as a create. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,27 +183,9 @@ static bool tells_state(const struct write_result *result)
 	}
 }
 
-static int change_settle(struct change *change);
-
-/* Whatever the answer is, it came on the new connection. */
-static void change_answered_anew(const struct write_result *result, void *arg)
+static void change_settled(bool is_settled, void *arg)
 {
-	struct change *change = arg;
-	bool is_answer = !result->error || result->error == -ENOENT || result->error == -EACCES;
-
-	if (is_answer && stream_fence(change->cache->stream, 0, STREAM_AT_ONCE, change_fenced, change) == 0)
-		return;
-	if (result->is_unknown && clock_now() < change->deadline && change_settle(change) == 0)
-		return;
-	change_fenced(-ETIMEDOUT, change);
-}
-
-/* A transaction that changes nothing waits for the session's next connection and its answer. */
-static int change_settle(struct change *change)
-{
-	const struct write_step nothing = { .verb = WRITE_CHECK, .path = "/", .version = -1 };
-
-	return writer_submit(change->cache->writer, &nothing, 1, change_answered_anew, change);
+	change_fenced(is_settled ? 0 : -ETIMEDOUT, arg);
 }
 
 static void change_done(const struct write_result *result, void *arg)
@@ -216,7 +195,7 @@ static void change_done(const struct write_result *result, void *arg)
 
 	change->result = *result;
 	if (result->error && result->is_unknown) {
-		if (change_settle(change) < 0)
+		if (settle(change->cache, change->deadline, change_settled, change) < 0)
 			change_fenced(-ENOMEM, change);
 		return;
 	}
