@@ -290,8 +290,8 @@ struct attempt {
 	struct bytes *data; /* MAKE_FILE */
 	int32_t version;    /* REMOVE, */
 	int64_t czxid;	    /* and this */
-	bool was_unknown;
-	int64_t deadline; /* ms */
+	bool was_lost;	    /* an answer was, once */
+	int64_t deadline;   /* ms */
 	cache_done_cb *done;
 	void *arg;
 	char path[];
@@ -335,7 +335,7 @@ static bool is_others(const struct attempt *attempt, const struct node_info *inf
 }
 
 /* What is there after the reply was lost. Whose it is that was to be made by nobody but us cannot be known: two may be told
- * that the name is theirs, or none. */
+ * that the name is theirs, or none. If nothing is there it was not made, and is sent again. */
 static void attempt_looked(int error, const struct node_info *info, void *arg)
 {
 	struct attempt *attempt = arg;
@@ -359,14 +359,14 @@ static void attempt_done(int error, const struct node_stat *stat, void *arg)
 {
 	struct attempt *attempt = arg;
 
-	if (error == UNKNOWN || (attempt->was_unknown && attempt->kind != REMOVE && error == -EEXIST)) {
-		attempt->was_unknown = true;
-		error = -EIO; /* by the first, or by somebody since */
+	if (error == UNKNOWN) {
+		attempt->was_lost = true;
+		error = -EIO;
 		if (clock_now() < attempt->deadline &&
 			cache_read(attempt->cache, attempt->path, attempt_looked, attempt) == 0)
 			return;
-	} else if (attempt->was_unknown && attempt->kind == REMOVE && error == -ENOENT) {
-		error = 0; /* the first was made after all */
+	} else if (attempt->was_lost && attempt->kind == REMOVE && error == -ENOENT) {
+		error = 0; /* it was there when it was called for */
 	}
 	attempt_end(attempt, error, stat);
 }
@@ -420,7 +420,8 @@ struct update {
 	bool is_create;	    /* what was sent last, */
 	int32_t version;    /* or the version that the znode had then, */
 	int64_t czxid;	    /* and which znode that was */
-	bool was_unknown;   /* one of them may have been made */
+	bool was_unknown;   /* it may have been made */
+	bool was_lost;	    /* an answer was, once */
 };
 
 static void update_end(struct update *update, int error, const struct node_stat *stat)
@@ -437,10 +438,10 @@ static void update_written(int error, const struct node_stat *stat, void *arg)
 {
 	struct update *update = arg;
 
-	if (error == UNKNOWN && !update->was_unknown) {
-		update->was_unknown = true;
+	if (error == UNKNOWN && !update->was_lost)
 		update->deadline = clock_now() + update->cache->timeout; /* it is only to be looked at */
-	}
+	if (error == UNKNOWN)
+		update->was_unknown = update->was_lost = true;
 	if (error == -EAGAIN || error == UNKNOWN) {
 		error = error == UNKNOWN ? -EIO : -ETIMEDOUT;
 		if (clock_now() < update->deadline)
@@ -478,7 +479,7 @@ static int update_submit(struct update *update, const struct node_info *info)
 	const struct write_step step = { .verb = WRITE_SET,
 		.path = update->path,
 		.data = update->data,
-		.version = update->edit.is_whole && !update->was_unknown ? -1 : info->stat.version };
+		.version = update->edit.is_whole && !update->was_lost ? -1 : info->stat.version };
 
 	update->is_create = false;
 	update->version = info->stat.version;
@@ -559,9 +560,10 @@ static enum outcome find_out(const struct update *update, const struct node_info
 	return NOT_TO_BE_KNOWN;
 }
 
-/* Sends again what was composed before, so that a first one that comes through after all shows as such. */
+/* Sends again what was composed before. Now it is known not to have been made: who is faster than this one is somebody else. */
 static int update_resend(struct update *update, const struct node_info *info)
 {
+	update->was_unknown = false;
 	if (update->is_create)
 		return submit_file(update->cache, update->path, update->data, update_created, update);
 	return update_submit(update, info);
