@@ -368,7 +368,7 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 	/* A paged file's page must not be longer than the size that the kernel knows; if it is shorter, the kernel finds out. */
 	fits = file->is_paged ? info->data->size <= file->base->size : offset == 0 || continues(info->data, file->base);
 	if (fits && inodes_match(file->files->inodes, &file->inode, &info->stat, info->data) && !file->draft.is_dirty &&
-		!file->is_saving && file->stat.mzxid != info->stat.mzxid) {
+		!file->is_saving && file->stat.mzxid < info->stat.mzxid) { /* answers may come in the wrong order */
 		bytes_put(file->base);
 		file->base = bytes_get(info->data);
 		file->stat = info->stat;
@@ -378,7 +378,7 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 
 /* --- Writing --- */
 
-/* Who waits in find_released looks again. */
+/* Who waits in has_released looks again. */
 static void tell_news(struct files *files)
 {
 	pthread_mutex_lock(&files->lock);
@@ -758,6 +758,8 @@ static void save_alone(struct file *file, bool keep, file_saved_cb *done, void *
 struct save_all {
 	struct file **files;
 	size_t count, saved;
+	bool keep;
+	void (*save)(struct file *file, bool keep, file_saved_cb *done, void *arg);
 	int error;
 	file_saved_cb *done;
 	void *arg;
@@ -778,7 +780,7 @@ static void one_saved(int error, void *arg)
 static void save_next(struct save_all *all)
 {
 	if (all->saved < all->count) {
-		save_alone(all->files[all->saved], true, one_saved, all);
+		all->save(all->files[all->saved], all->keep, one_saved, all);
 		return;
 	}
 	all->done(all->error, all->arg);
@@ -791,6 +793,7 @@ struct choice {
 	fuse_ino_t inode;
 	const char *path; /* at it, and below */
 	bool is_unsaved;
+	bool is_released;	       /* and not unlinked */
 	const struct file *older_than; /* of the same inode, and became unsaved before */
 };
 
@@ -805,6 +808,8 @@ static bool is_chosen(const struct file *file, const struct choice *choice)
 	size_t size = choice->path && !inode_path_is_root(choice->path) ? strlen(choice->path) : 0;
 
 	if (choice->is_unsaved && !file->is_unsaved)
+		return false;
+	if (choice->is_released && (!file->is_released || file->is_unlinked))
 		return false;
 	if (choice->older_than)
 		return is_older(file, choice->older_than);
@@ -858,6 +863,9 @@ static void save_chosen(struct files *files, const struct choice *choice, file_s
 		all->count = has_memory ? (size_t)count : 0;
 		if (all->count)
 			qsort(all->files, all->count, sizeof(struct file *), compare_turns);
+		/* What nobody can save any more is dropped if it cannot be now, and does not overtake what is older. */
+		all->save = choice->is_released ? file_save : save_alone;
+		all->keep = !choice->is_released;
 		all->done = done;
 		all->arg = arg;
 	}
@@ -986,10 +994,11 @@ static int64_t release_due_locked(struct files *files, fuse_ino_t inode)
 	return due > clock_now() ? due : 0;
 }
 
-/* A released file of the inode with something unsaved, held; NULL: none. */
-static struct file *find_released(struct files *files, fuse_ino_t inode)
+/* Whether a released file of the inode has something unsaved. */
+static bool has_released(struct files *files, fuse_ino_t inode)
 {
-	struct file *file;
+	const struct choice choice = { .inode = inode, .is_unsaved = true, .is_released = true };
+	const struct file *file;
 	int64_t due;
 
 	pthread_mutex_lock(&files->lock);
@@ -999,17 +1008,14 @@ static struct file *find_released(struct files *files, fuse_ino_t inode)
 		(void)pthread_cond_timedwait(&files->news, &files->lock, &at);
 	}
 	DL_FOREACH (*bucket(files, inode), file) {
-		if (file->number == inode && file->is_released && file->is_unsaved && !file->is_unlinked)
+		if (is_chosen(file, &choice))
 			break;
 	}
-	if (file)
-		file->refs++;
 	pthread_mutex_unlock(&files->lock);
-	return file;
+	return file != NULL;
 }
 
 struct settle {
-	struct file *file;
 	file_saved_cb *done;
 	void *arg;
 };
@@ -1019,24 +1025,26 @@ static void settled(int error, void *arg)
 	struct settle *settle = arg;
 
 	(void)error; /* the log has it; who opens the file now finds what there is */
-	file_put(settle->file);
 	settle->done(0, settle->arg);
 	free(settle);
 }
 
 void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg)
 {
-	struct file *file = find_released(files, inode);
-	struct settle *settle = file ? malloc(sizeof(*settle)) : NULL;
+	const struct choice released = { .inode = inode, .is_unsaved = true, .is_released = true };
+	struct settle *settle;
 
-	if (!settle) {
-		if (file)
-			file_put(file);
-		done(file ? -ENOMEM : 0, arg);
+	if (!has_released(files, inode)) {
+		done(0, arg);
 		return;
 	}
-	*settle = (struct settle){ .file = file, .done = done, .arg = arg };
-	file_save(file, false, settled, settle);
+	settle = malloc(sizeof(*settle));
+	if (!settle) {
+		done(-ENOMEM, arg);
+		return;
+	}
+	*settle = (struct settle){ .done = done, .arg = arg };
+	save_chosen(files, &released, settled, settle);
 }
 
 /* --- All open files of an inode --- */

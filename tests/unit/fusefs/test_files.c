@@ -272,6 +272,27 @@ START_TEST(does_not_renew_what_is_unsaved)
 }
 END_TEST
 
+/* Two reads of one open file may be answered in the wrong order, or one that was asked before a save after it. */
+START_TEST(does_not_renew_to_what_is_older)
+{
+	struct file *file = open_file(O_RDWR);
+	struct node_info older;
+
+	fake_cache_set(cache, "/f", "older");
+	ck_assert(fake_cache_look(cache, "/f", &older));
+	fake_cache_set(cache, "/f", "newer");
+	renew(file, 0);
+	file_renew(file, 0, &older);
+	check_read(file, "newer");
+	write_text(file, 0, "N");
+	save(file, false, 0);
+	file_renew(file, 0, &older);
+	check_read(file, "Newer");
+	node_info_release(&older);
+	file_put(file);
+}
+END_TEST
+
 START_TEST(removed_file_stays_readable)
 {
 	struct file *file = open_file(O_RDONLY);
@@ -1117,6 +1138,35 @@ START_TEST(who_opens_next_waits_for_what_was_released)
 }
 END_TEST
 
+/* In whichever order they were opened and written to. */
+START_TEST(who_opens_next_waits_for_all_that_was_released)
+{
+	for (int first = 0; first < 2; first++) {
+		struct file *opened[] = { open_file(O_WRONLY | O_APPEND), open_file(O_WRONLY | O_APPEND) };
+		struct told released[2] = { { .error = 1 }, { .error = 1 } };
+		struct told settled = { .error = 1 };
+		int ended = fake_cache_counts(cache).ended;
+
+		append_text(opened[first], " one");
+		append_text(opened[!first], " two");
+		fake_cache_hold(cache, true);
+		for (int i = 0; i < 2; i++)
+			file_release(opened[i], tell, &released[i]);
+		files_settle(files, INODE, tell, &settled);
+		while (fake_cache_step(cache))
+			ck_assert(!settled.times || fake_cache_counts(cache).ended == ended + 2);
+		check_told(&settled, 1, 0);
+		check_stored("hello one two");
+		fake_cache_hold(cache, false);
+		fake_cache_set(cache, "/f", "hello");
+		for (int i = 0; i < 2; i++) {
+			check_told(&released[i], 1, 0);
+			file_put(opened[i]);
+		}
+	}
+}
+END_TEST
+
 START_TEST(unsaved_size_is_the_writers)
 {
 	struct file *reader = open_file(O_RDONLY);
@@ -1757,6 +1807,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, renews_at_the_start);
 	tcase_add_test(tcase, renews_further_on_only_what_was_appended_to);
 	tcase_add_test(tcase, does_not_renew_what_is_unsaved);
+	tcase_add_test(tcase, does_not_renew_to_what_is_older);
 	tcase_add_test(tcase, removed_file_stays_readable);
 	tcase_add_test(tcase, same_version_renews_nothing);
 	tcase_add_test(tcase, writes_over_what_it_reads);
@@ -1792,6 +1843,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, close_by_another_process_saves_nothing);
 	tcase_add_test(tcase, write_that_failed_breaks_the_file);
 	tcase_add_test(tcase, who_opens_next_waits_for_what_was_released);
+	tcase_add_test(tcase, who_opens_next_waits_for_all_that_was_released);
 	tcase_add_test(tcase, unsaved_size_is_the_writers);
 	tcase_add_test(tcase, last_stat_is_an_open_files);
 	tcase_add_test(tcase, save_outlives_the_last_hold);
