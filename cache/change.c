@@ -21,8 +21,9 @@ enum { UNKNOWN = -EREMOTEIO };
 /* A transaction of ours on one znode, from its sending until the stream has passed it. Once the answer is here, that is told by a
  * fence or by the change's own event, whichever comes first. */
 struct change {
-	struct change *prev, *next; /* under cache->changes_lock, as the next two */
-	bool is_waiting;	    /* for its event: among cache->changes */
+	struct change *prev, *next; /* under cache->changes_lock, as the next three */
+	bool is_waiting;	    /* for its event: among cache->changes, */
+	bool is_due;		    /* and for all to be told of it */
 	bool is_over;
 	_Atomic(int) refs;
 
@@ -55,7 +56,7 @@ static bool may_be_told(const struct change *change)
 	return change->mark.czxid || is_next(change);
 }
 
-static bool has_been_told(const struct change *change)
+static bool is_known_to_tree(const struct change *change)
 {
 	struct tree *tree = change->cache->tree;
 	const struct write_result *result = &change->result;
@@ -63,6 +64,12 @@ static bool has_been_told(const struct change *change)
 	if (is_next(change) && tree_events_since(tree, change->path, &change->mark) >= change->events)
 		return true;
 	return tree_has_passed(tree, change->path, &change->mark, &result->stat);
+}
+
+/* The tree is the first to know of an event; not before the others know it too, the kernel's notifier above all, may the change end. */
+static bool has_been_told(const struct change *change)
+{
+	return is_known_to_tree(change) && !atomic_load(&change->cache->is_telling);
 }
 
 static void change_put(struct change *change)
@@ -126,6 +133,19 @@ static void change_told(struct change *change)
 	change_fenced(0, change);
 }
 
+/* Whether the stream has passed it; if not yet, but its event is being told, changes_told will look again. */
+static bool look_for_event(struct change *change)
+{
+	struct cache *cache = change->cache;
+
+	if (!is_known_to_tree(change))
+		return false;
+	pthread_mutex_lock(&cache->changes_lock);
+	change->is_due = true;
+	pthread_mutex_unlock(&cache->changes_lock);
+	return !atomic_load(&cache->is_telling);
+}
+
 /* The change is among those that wait for an event, unless the stream has passed it: then it is over. */
 static void await_event(struct change *change)
 {
@@ -138,7 +158,7 @@ static void await_event(struct change *change)
 	if (!is_over)
 		DL_APPEND(cache->changes, change);
 	pthread_mutex_unlock(&cache->changes_lock);
-	if (!is_over && has_been_told(change)) {
+	if (!is_over && look_for_event(change)) {
 		atomic_fetch_add(&change->refs, 1);
 		change_told(change);
 	}
@@ -151,7 +171,7 @@ void changes_told(struct cache *cache, const char *path)
 
 	pthread_mutex_lock(&cache->changes_lock);
 	DL_FOREACH_SAFE (cache->changes, change, next) {
-		if (strcmp(change->path, path) == 0) {
+		if (change->is_due || strcmp(change->path, path) == 0) {
 			DL_DELETE(cache->changes, change);
 			change->is_waiting = false;
 			atomic_fetch_add(&change->refs, 1);

@@ -14,6 +14,7 @@ struct own_held {
 	struct own_held *prev, *next;
 	struct place *place;
 	enum wire_event_type type;
+	int64_t after; /* its zxid is greater than this */
 	bool is_ready;
 	bool is_taken; /* out of its place, before it was ready */
 };
@@ -65,14 +66,17 @@ struct own *own_new(size_t marked_size, own_foreign_cb *foreign, void *arg)
 	return own;
 }
 
-static void drop_held(struct place *place)
+/* Gives after which zxid the first of them came; INT64_MAX: there were none. */
+static int64_t drop_held(struct place *place)
 {
 	struct own_held *held, *next;
+	int64_t after = place->held ? place->held->after : INT64_MAX;
 
 	DL_FOREACH_SAFE (place->held, held, next) {
 		DL_DELETE(place->held, held);
 		free(held);
 	}
+	return after;
 }
 
 void own_free(struct own *own)
@@ -84,7 +88,7 @@ void own_free(struct own *own)
 	HASH_ITER (hh, own->places, place, next) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow utlist through drop_held */
 		HASH_DEL(own->places, place);
-		drop_held(place);
+		(void)drop_held(place);
 		free(place);
 	}
 	pthread_mutex_destroy(&own->lock);
@@ -235,7 +239,8 @@ void own_end(struct own *own, struct own_change *change, enum own_outcome outcom
 
 /* --- Events --- */
 
-enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, struct own_held **held)
+enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, int64_t after,
+	struct own_held **held)
 {
 	enum own_event event = OWN_FOREIGN;
 	struct place *place;
@@ -246,7 +251,7 @@ enum own_event own_event(struct own *own, enum wire_event_type type, const char 
 	if (place)
 		*held = malloc(sizeof(**held));
 	if (*held) {
-		**held = (struct own_held){ .place = place, .type = type };
+		**held = (struct own_held){ .place = place, .type = type, .after = after };
 		DL_APPEND(place->held, *held);
 		event = place->marked ? OWN_PERHAPS_MARKED : OWN_PERHAPS;
 	}
@@ -273,14 +278,19 @@ void own_ready(struct own *own, struct own_held *held)
 	pthread_mutex_unlock(&own->lock);
 }
 
-void own_break(struct own *own)
+int64_t own_break(struct own *own)
 {
 	struct place *place, *next;
+	int64_t first = INT64_MAX;
 
 	pthread_mutex_lock(&own->lock);
 	HASH_ITER (hh, own->places, place, next) {
-		drop_held(place);
+		int64_t after = drop_held(place);
+
+		first = after < first ? after : first;
+		memset(place->made, 0, sizeof(place->made)); /* those were among what is dropped */
 		put_locked(own, place);
 	}
 	pthread_mutex_unlock(&own->lock);
+	return first;
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cache/step.h"
 #include "cache/wire.h"
@@ -41,13 +42,15 @@ enum own_event {
 struct own_held;
 
 /* Whose an event is, on the stream's thread, before anybody can know that the stream has passed it: a change that ends looks for
- * its events here. *held, if it is held, is to be given to own_ready. */
-enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, struct own_held **held);
+ * its events here. after: the zxid up to which everything had been told before. *held, if it is held, is to be given to own_ready. */
+enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, int64_t after,
+	struct own_held **held);
 
 /* The event has been applied everywhere else, and may be handed on. NULL is fine. */
 void own_ready(struct own *own, struct own_held *held);
 
-/* The stream broke: what is held is dropped, for there is a gap now, and who needs to know what happened must look. */
-void own_break(struct own *own);
+/* The stream broke: what is held is dropped, for there is a gap now, and who needs to know what happened must look. Gives the zxid
+ * after which all that came that was dropped; INT64_MAX: nothing was. */
+int64_t own_break(struct own *own);
 
 #endif

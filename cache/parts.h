@@ -28,6 +28,7 @@ struct cache {
 	void *foreign_arg;
 	int64_t told; /* the stream's thread's own: changes up to this have been told of; 0: not known */
 	_Atomic(bool) is_watching;
+	_Atomic(bool) is_telling; /* the tree knows of an event, and not yet everybody else */
 	_Atomic(uint64_t) moment;
 	_Atomic(bool)
 		is_quiet; /* our last change came right behind what the stream had passed: nobody else changes much */
