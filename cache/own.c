@@ -172,23 +172,20 @@ static bool has_held(const struct place *place, enum wire_event_type type, unsig
 	return count > more_than;
 }
 
-/* Takes our own out, the newest first: of several of one type each could be ours, and what is left makes sense either way. */
+/* Takes our own out, the oldest first: of several of one type each could be ours, and whichever it was, the last that is left
+ * tells what the znode has become. */
 static void take_out_made(struct place *place)
 {
-	struct own_held *held = place->held ? place->held->prev : NULL; /* the last */
+	struct own_held *held, *next;
 
-	while (held) {
-		struct own_held *before = held == place->held ? NULL : held->prev;
-
-		if (place->made[held->type]) {
-			place->made[held->type]--;
-			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): utlist closes the ring of prev */
-			DL_DELETE(place->held, held);
-			held->is_taken = true;
-			if (held->is_ready)
-				free(held);
-		}
-		held = before;
+	DL_FOREACH_SAFE (place->held, held, next) {
+		if (!place->made[held->type])
+			continue;
+		place->made[held->type]--;
+		DL_DELETE(place->held, held);
+		held->is_taken = true;
+		if (held->is_ready)
+			free(held);
 	}
 	memset(place->made, 0, sizeof(place->made));
 }

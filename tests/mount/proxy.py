@@ -12,7 +12,8 @@ CHANGES = {1, 2, 5, 14, 15}     # create, delete, setData, multi, create2 (ZooDe
 
 class Proxy:
     """Between zkfs and the server. arm('reply') or arm('request'): that of the next change is lost; arm('late'): its request comes to
-    the server on the old connection when the client has begun a new one; arm('no'): nothing is lost, but somebody else is faster."""
+    the server on the old connection when the client has begun a new one; arm('no'): nothing is lost, but somebody else is faster; arm('slow'): the
+    reply, once it has fired, waits for the event go."""
 
     def __init__(self, upstream):
         self.upstream = upstream
@@ -24,6 +25,7 @@ class Proxy:
         self.changes = 0            # that came by
         self.fired = threading.Event()
         self.answered = threading.Event()
+        self.go = threading.Event()
         self.lock = threading.Lock()
         self.listener = socket.create_server(('127.0.0.1', 0), backlog=64)
         self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
@@ -32,6 +34,7 @@ class Proxy:
     def arm(self, what, meanwhile=None, hold=0):
         self.fired.clear()
         self.answered.clear()
+        self.go.clear()
         self.meanwhile = meanwhile
         self.hold = hold
         self.armed = what
@@ -47,7 +50,7 @@ class Proxy:
                 time.sleep(self.hold)
                 self.hold = 0
             server_side = socket.create_connection(self.upstream)
-            pair = {'client': client_side, 'server': server_side, 'doomed': None, 'late': None}
+            pair = {'client': client_side, 'server': server_side, 'doomed': None, 'slow': None, 'late': None}
             threading.Thread(target=self.pump, args=(pair, 'client', 'server'), daemon=True).start()
             threading.Thread(target=self.pump, args=(pair, 'server', 'client'), daemon=True).start()
 
@@ -89,7 +92,11 @@ class Proxy:
             self.answered.set()
             return True     # to nobody
         if source == 'server':
-            if struct.unpack('>i', frame[4:8])[0] != pair['doomed']:
+            xid, = struct.unpack('>i', frame[4:8])
+            if xid == pair['slow']:
+                self.fired.set()
+                self.go.wait(60)
+            if xid != pair['doomed']:
                 return True
         else:
             xid, kind = struct.unpack('>ii', frame[4:12])
@@ -98,6 +105,9 @@ class Proxy:
                 if kind not in CHANGES or not self.armed:
                     return True
                 what, self.armed = self.armed, None
+            if what == 'slow':
+                pair['slow'] = xid
+                return True
             if what == 'reply':
                 pair['doomed'] = xid
                 return True

@@ -96,7 +96,27 @@ START_TEST(events_of_others_are_handed_on_afterwards)
 	events("C/aD/aC/aS/a", true);
 	ck_assert_str_eq(told, "");
 	own_end(own, change, OWN_MADE);
-	ck_assert_str_eq(told, "C/a D/a S/a ");
+	ck_assert_str_eq(told, "D/a C/a S/a ");
+}
+END_TEST
+
+/* Whichever of several of one type was ours. */
+START_TEST(what_is_left_ends_with_what_has_become)
+{
+	const struct write_step birth[] = {
+		{ .verb = WRITE_CREATE, .path = "/a" },
+		{ .verb = WRITE_SET, .path = "/a" },
+	};
+	struct own_change *change = own_begin(own, birth, 2);
+
+	events("C/aS/aD/aC/aS/a", true);
+	own_end(own, change, OWN_MADE);
+	ck_assert_str_eq(told, "D/a C/a S/a ");
+	told[0] = '\0';
+	change = begin(WRITE_DELETE, "/a");
+	events("D/aC/aD/a", true);
+	own_end(own, change, OWN_MADE);
+	ck_assert_str_eq(told, "C/a D/a ");
 }
 END_TEST
 
@@ -286,6 +306,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, nothing_is_ours_when_nothing_is_under_way);
 	tcase_add_test(tcase, own_events_are_taken_out);
 	tcase_add_test(tcase, events_of_others_are_handed_on_afterwards);
+	tcase_add_test(tcase, what_is_left_ends_with_what_has_become);
 	tcase_add_test(tcase, what_was_not_made_made_no_event);
 	tcase_add_test(tcase, what_may_have_been_made_explains_an_event);
 	tcase_add_test(tcase, waits_for_all_that_are_under_way);
