@@ -647,6 +647,41 @@ START_TEST(failed_save_keeps_for_another_try)
 }
 END_TEST
 
+/* It may be there already. */
+START_TEST(append_of_unknown_outcome_is_not_tried_again)
+{
+	struct file *file = open_file(O_RDWR);
+	struct told told = { .error = 1 };
+
+	append_text(file, " world");
+	fake_cache_fail(cache, -EIO);
+	save(file, true, -EIO);
+	check_read(file, "hello");
+	ck_assert(!files_unsaved_size(files, INODE, &(size_t){ 0 }));
+	save(file, false, 0);
+	append_text(file, "1");
+	fake_cache_fail(cache, -EIO);
+	files_save(files, INODE, tell, &told); /* somebody else */
+	check_told(&told, 1, -EIO);
+	append_text(file, "2");
+	told = (struct told){ .error = 1 };
+	files_save(files, INODE, tell, &told);
+	check_told(&told, 1, 0);
+	check_stored("hello2");
+	save(file, false, -EIO);
+	save(file, false, 0);
+	append_text(file, "3");
+	fake_cache_fail(cache, -EIO);
+	told = (struct told){ .error = 1 };
+	files_save(files, INODE, tell, &told);
+	append_text(file, "4");
+	save(file, false, -EIO);
+	check_stored("hello24");
+	save(file, false, 0);
+	file_put(file);
+}
+END_TEST
+
 START_TEST(refused_save_drops_what_nobody_keeps)
 {
 	struct file *file = open_file(O_RDWR);
@@ -1825,6 +1860,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, next_save_serves_all_who_wait_for_it);
 	tcase_add_test(tcase, failed_save_drops_what_nobody_keeps);
 	tcase_add_test(tcase, failed_save_keeps_for_another_try);
+	tcase_add_test(tcase, append_of_unknown_outcome_is_not_tried_again);
 	tcase_add_test(tcase, refused_save_drops_what_nobody_keeps);
 	tcase_add_test(tcase, failed_save_keeps_if_anybody_does);
 	tcase_add_test(tcase, next_save_follows_a_failed_one);
