@@ -66,6 +66,7 @@ const clientid_t *zoo_client_id(zhandle_t *zh)
 	return &id;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is the library's */
 struct sockaddr *zookeeper_get_connected_host(zhandle_t *zh, struct sockaddr *addr, socklen_t *addr_len)
 {
 	(void)zh;
