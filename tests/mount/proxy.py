@@ -13,16 +13,18 @@ CHANGES = {1, 2, 5, 14, 15}     # create, delete, setData, multi, create2 (ZooDe
 class Proxy:
     """Between zkfs and the server. arm('reply') or arm('request'): that of the next change is lost; arm('late'): its request comes to
     the server on the old connection when the client has begun a new one; arm('no'): nothing is lost, but somebody else is faster; arm('slow'): the
-    reply, once it has fired, waits for the event go."""
+    reply, once it has fired, waits for the event go; arm('kept'): its request is lost, and brought to the server on the old connection
+    by deliver(). Of several servers, the next one gets the connections from then on."""
 
-    def __init__(self, upstream):
-        self.upstream = upstream
-        self.armed = None
+    def __init__(self, *upstreams):
+        self.upstreams = list(upstreams)
+        self.armed = self.what = None
         self.meanwhile = None       # called when it is gone, before the connection breaks
         self.late = None            # (the old connection to the server, what it has still to bring)
         self.hold = 0               # s that nobody is let in, once it has struck
         self.expired = 0            # sessions that were found to be
         self.changes = 0            # that came by
+        self.answer = None          # to what was late
         self.fired = threading.Event()
         self.answered = threading.Event()
         self.go = threading.Event()
@@ -37,19 +39,19 @@ class Proxy:
         self.go.clear()
         self.meanwhile = meanwhile
         self.hold = hold
-        self.armed = what
+        self.armed = self.what = what
 
     def accept(self):
         while True:
             client_side, _ = self.listener.accept()
-            if self.late:
+            if self.late and self.what == 'late':
                 (old, frame), self.late = self.late, None
                 old.sendall(frame)
                 self.answered.wait(5)   # the server has done it before it hears of the new connection
             if self.fired.is_set() and self.hold:
                 time.sleep(self.hold)
                 self.hold = 0
-            server_side = socket.create_connection(self.upstream)
+            server_side = socket.create_connection(self.upstreams[0])
             pair = {'client': client_side, 'server': server_side, 'doomed': None, 'slow': None, 'late': None}
             threading.Thread(target=self.pump, args=(pair, 'client', 'server'), daemon=True).start()
             threading.Thread(target=self.pump, args=(pair, 'server', 'client'), daemon=True).start()
@@ -77,7 +79,9 @@ class Proxy:
                 first = False
                 pair[target].sendall(head + body)
         except OSError:
-            pass
+            if source == 'server' and pair['late']:
+                self.answer = 'closed'
+                self.answered.set()
         for sock in (pair['client'], pair['server']):
             if sock is pair['late']:
                 continue
@@ -89,6 +93,7 @@ class Proxy:
     def passes(self, pair, source, frame):
         """False: the connection is to break instead."""
         if source == 'server' and pair['late']:
+            self.answer, = struct.unpack('>i', frame[16:20])
             self.answered.set()
             return True     # to nobody
         if source == 'server':
@@ -115,10 +120,22 @@ class Proxy:
                 self.meanwhile()
                 self.fired.set()
                 return True
-            if what == 'late':
+            if what in ('late', 'kept'):
                 pair['late'] = pair['server']
                 self.late = (pair['server'], frame)
         if self.meanwhile:
             self.meanwhile()
+        self.upstreams.append(self.upstreams.pop(0))
         self.fired.set()
         return False
+
+    def deliver(self):
+        """What the server answers: an error code, or that it has closed the connection."""
+        (old, frame), self.late = self.late, None
+        try:
+            old.sendall(frame)
+        except OSError:
+            return 'closed'
+        if not self.answered.wait(20):
+            raise TimeoutError
+        return self.answer
