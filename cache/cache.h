@@ -154,6 +154,9 @@ int cache_transact(struct cache *cache, const struct write_step *steps, size_t c
 typedef void cache_acl_cb(int error, const struct node_stat *stat, struct acl_list *acl, void *arg);
 int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, void *arg);
 
+/* Whether the transaction with this zxid set data here, as far as is known and remembered (the last thousand or so). */
+bool cache_is_ours(struct cache *cache, int64_t zxid);
+
 /* The session that owns the ephemerals we make; 0: there is none now. */
 int64_t cache_session_id(struct cache *cache);
 

@@ -219,8 +219,10 @@ static void change_done(const struct write_result *result, void *arg)
 			change_fenced(-ENOMEM, change);
 		return;
 	}
-	if (!result->error)
+	if (!result->error) {
+		own_made(change->cache->own, result->zxid);
 		atomic_store(&change->cache->is_quiet, result->zxid == change->passed.passed + 1);
+	}
 	if (!result->error && has_been_told(change)) {
 		change_told(change);
 		return;
@@ -606,6 +608,7 @@ static bool update_decide(struct update *update, int error, const struct node_in
 	}
 	switch (find_out(update, error ? NULL : info)) {
 	case WAS_MADE:
+		own_made(update->cache->own, info->stat.mzxid);
 		update_end(update, 0, &info->stat);
 		return true;
 	case WAS_NOT_MADE:

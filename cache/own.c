@@ -49,8 +49,10 @@ struct own {
 	own_foreign_cb *foreign;
 	void *arg;
 	size_t marked_size;
-	pthread_mutex_t lock; /* a leaf, over the next */
+	pthread_mutex_t lock; /* a leaf, over the members below */
 	struct place *places;
+	int64_t ours[OWN_REMEMBERED]; /* zxids, */
+	size_t ours_next;	      /* and where the next one goes */
 };
 
 struct own *own_new(size_t marked_size, own_foreign_cb *foreign, void *arg)
@@ -232,6 +234,27 @@ void own_end(struct own *own, struct own_change *change, enum own_outcome outcom
 	}
 	pthread_mutex_unlock(&own->lock);
 	free(change);
+}
+
+void own_made(struct own *own, int64_t zxid)
+{
+	if (!zxid)
+		return;
+	pthread_mutex_lock(&own->lock);
+	own->ours[own->ours_next] = zxid;
+	own->ours_next = (own->ours_next + 1) % OWN_REMEMBERED;
+	pthread_mutex_unlock(&own->lock);
+}
+
+bool own_is_ours(struct own *own, int64_t zxid)
+{
+	bool is_ours = false;
+
+	pthread_mutex_lock(&own->lock);
+	for (size_t i = 0; zxid && !is_ours && i < OWN_REMEMBERED; i++)
+		is_ours = own->ours[i] == zxid;
+	pthread_mutex_unlock(&own->lock);
+	return is_ours;
 }
 
 /* --- Events --- */

@@ -1,6 +1,7 @@
 /* Which events are our own doing. The stream tells of our changes as of anybody's and does not say whose they are (before 3.9 an
  * event carries no zxid: ZOOKEEPER-4655), so while a change of ours is under way, events of its znodes are held; once the
- * stream has passed the change its own are taken out, and what is left was done by others.
+ * stream has passed the change its own are taken out, and what is left was done by others. What the stream did not tell, because
+ * it was broken, is told by its zxid.
  *
  * Safe from any thread; holds no lock while it calls. */
 #ifndef ZKFS_CACHE_OWN_H
@@ -32,6 +33,13 @@ enum own_outcome { OWN_NOT_MADE, OWN_MADE, OWN_UNKNOWN };
 
 /* Once the stream has passed it. NULL is fine. OWN_UNKNOWN: events that it would have made count as its own. */
 void own_end(struct own *own, struct own_change *change, enum own_outcome outcome);
+
+/* A transaction of ours with this zxid (0: not known) was made. */
+void own_made(struct own *own, int64_t zxid);
+
+/* Whether that was one of ours; the last OWN_REMEMBERED are remembered. */
+enum { OWN_REMEMBERED = 1024 };
+bool own_is_ours(struct own *own, int64_t zxid);
 
 enum own_event {
 	OWN_FOREIGN, /* it is not ours */

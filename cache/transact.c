@@ -1,4 +1,5 @@
-/* Transactions over several znodes, all or nothing, and what they are made from: ACLs and our own session's id. */
+/* Transactions over several znodes, all or nothing, and what they are made from: ACLs and our own session's id;
+ * and which ones were ours. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,8 @@ static void transaction_done(const struct write_result *result, void *arg)
 	struct transaction *transaction = arg;
 
 	transaction->result = *result;
+	if (!result->error)
+		own_made(transaction->cache->own, result->zxid);
 	if (result->error && result->is_unknown) {
 		if (settle(transaction->cache, transaction->deadline, transaction_settled, transaction) < 0)
 			transaction_fenced(-ENOMEM, transaction);
@@ -142,6 +145,11 @@ int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, vo
 	if (err)
 		free(ask);
 	return err;
+}
+
+bool cache_is_ours(struct cache *cache, int64_t zxid)
+{
+	return own_is_ours(cache->own, zxid);
 }
 
 int64_t cache_session_id(struct cache *cache)

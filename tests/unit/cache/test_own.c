@@ -240,6 +240,20 @@ START_TEST(a_break_ends_the_search_for_own_events)
 }
 END_TEST
 
+START_TEST(ours_are_remembered)
+{
+	ck_assert(!own_is_ours(own, 0));
+	own_made(own, 0);
+	ck_assert(!own_is_ours(own, 0));
+	for (int64_t made = 1; made <= OWN_REMEMBERED + 1; made++)
+		own_made(own, 2 * made);
+	ck_assert(!own_is_ours(own, 2)); /* long ago */
+	ck_assert(own_is_ours(own, 4));
+	ck_assert(!own_is_ours(own, 5));
+	ck_assert(own_is_ours(own, 2 * (OWN_REMEMBERED + 1)));
+}
+END_TEST
+
 /* --- Threads --- */
 
 enum { ROUNDS = 20000 };
@@ -315,6 +329,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, marked_data_is_told);
 	tcase_add_test(tcase, a_break_drops_what_is_held);
 	tcase_add_test(tcase, a_break_ends_the_search_for_own_events);
+	tcase_add_test(tcase, ours_are_remembered);
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(threads, loses_and_doubles_nothing_between_threads);
 	suite_add_tcase(suite, threads);
