@@ -147,7 +147,8 @@ struct cache_edit {
 int cache_update(struct cache *cache, const char *path, const struct cache_edit *edit);
 
 /* Makes all steps or none, in one transaction; what is read next shows it. The error is that of the first step that cannot be
- * made; -EFBIG at once: too large for one packet. is_unknown, with an error: the connection broke, it may have been made. */
+ * made; -EFBIG at once: too large for one packet. is_unknown, with an error: the connection broke and it may have been made; by now
+ * nothing of it is on its way, and what is read next tells. */
 typedef void cache_transacted_cb(int error, bool is_unknown, void *arg);
 int cache_transact(struct cache *cache, const struct write_step *steps, size_t count, cache_transacted_cb *done,
 	void *arg);
@@ -165,6 +166,9 @@ int cache_read_stat(struct cache *cache, const char *path, cache_done_cb *done, 
  * not know one of the schemes, or not such an id, or there is nobody that "auth" could stand for. stat is NULL. */
 int cache_set_acl(struct cache *cache, const char *path, int64_t czxid, struct acl_list *acl, cache_done_cb *done,
 	void *arg);
+
+/* Whether the transaction with this zxid set data here, as far as is known and remembered (the last thousand or so). */
+bool cache_is_ours(struct cache *cache, int64_t zxid);
 
 /* The session that owns the ephemerals we make; 0: there is none now. */
 int64_t cache_session_id(struct cache *cache);

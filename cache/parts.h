@@ -1,5 +1,5 @@
 /* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes), transact.c (those of several),
- * permit.c (ACLs). For nobody else. */
+ * permit.c (ACLs), settle.c. For nobody else. */
 #ifndef ZKFS_CACHE_PARTS_H
 #define ZKFS_CACHE_PARTS_H
 
@@ -29,6 +29,7 @@ struct cache {
 	void *foreign_arg;
 	int64_t told; /* the stream's thread's own: changes up to this have been told of; 0: not known */
 	_Atomic(bool) is_watching;
+	_Atomic(bool) is_telling; /* the tree knows of an event, and not yet everybody else */
 	_Atomic(uint64_t) moment;
 	_Atomic(bool)
 		is_quiet; /* our last change came right behind what the stream had passed: nobody else changes much */
@@ -43,6 +44,12 @@ struct cache {
 	bool has_auth_failed;
 	bool was_unwatched; /* and the log says so */
 };
+
+/* settle.c: calls done once nothing of a transaction whose reply was lost is on its way any more and the stream has passed whatever
+ * became of it, so that a look tells; or, is_settled false, that could not be awaited (no further try after the deadline, ms). 0:
+ * done is called once, on any of the cache's threads or before the call returns; -ENOMEM: it is not. Any thread. */
+typedef void settled_cb(bool is_settled, void *arg);
+int settle(struct cache *cache, int64_t deadline, settled_cb *done, void *arg);
 
 /* change.c: an event of the znode has been applied. On the stream's thread. */
 void changes_told(struct cache *cache, const char *path);

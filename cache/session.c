@@ -56,13 +56,22 @@ struct session *session_new(const struct session_config *config)
 
 /* --- libzookeeper's completion thread --- */
 
-static void set_state(struct session *session, bool connected, bool expired)
+/* False: the handle is being closed, and what it still tells does not count. */
+static bool set_state(struct session *session, zhandle_t *handle, bool connected, bool expired)
 {
+	bool is_closing;
+
 	pthread_mutex_lock(&session->lock);
-	session->is_connected = connected;
-	session->has_expired = expired;
-	pthread_cond_broadcast(&session->changed);
+	is_closing = session->closing == handle;
+	if (!is_closing) {
+		if (connected)
+			session->handle = handle; /* zookeeper_init may not have returned yet */
+		session->is_connected = connected;
+		session->has_expired = expired;
+		pthread_cond_broadcast(&session->changed);
+	}
 	pthread_mutex_unlock(&session->lock);
+	return !is_closing;
 }
 
 static void connected(struct session *session, zhandle_t *handle)
@@ -70,16 +79,8 @@ static void connected(struct session *session, zhandle_t *handle)
 	struct sockaddr_storage server;
 	socklen_t size = sizeof(server);
 
-	bool is_closing;
-
-	pthread_mutex_lock(&session->lock);
-	is_closing = session->closing == handle;
-	if (!is_closing)
-		session->handle = handle; /* zookeeper_init may not have returned yet */
-	pthread_mutex_unlock(&session->lock);
-	if (is_closing)
+	if (!set_state(session, handle, true, false))
 		return;
-	set_state(session, true, false);
 	log_info("connected, session 0x%llx", (unsigned long long)zoo_client_id(handle)->client_id);
 	/* NULL: the connection is gone again, and the next event says so */
 	if (zookeeper_get_connected_host(handle, (struct sockaddr *)&server, &size))
@@ -97,13 +98,13 @@ static void on_session_event(zhandle_t *handle, int type, int state, const char 
 		connected(session, handle);
 	} else if (state == ZOO_EXPIRED_SESSION_STATE) {
 		log_warning("the session has expired; making a new one");
-		set_state(session, false, true);
+		(void)set_state(session, handle, false, true);
 	} else if (state == ZOO_AUTH_FAILED_STATE) {
-		set_state(session, false, true);
+		(void)set_state(session, handle, false, true);
 		session->handlers.auth_failed(session->handlers.arg);
 	} else if (session_is_connected(session)) {
 		log_warning("lost the connection to ZooKeeper; the session is suspended");
-		set_state(session, false, false);
+		(void)set_state(session, handle, false, false);
 	}
 }
 

@@ -20,6 +20,7 @@ struct change {
 	struct change *prev, *next;
 	struct writer *writer;
 	int64_t asked_at; /* ms */
+	int64_t sent_at;  /* and this */
 	write_cb *done;
 	void *arg;
 	zoo_op_result_t *results; /* count of them, as of stats; in the same allocation */
@@ -306,14 +307,16 @@ static void send_change(struct writer *writer, zhandle_t *handle, struct change 
 /* Puts the change, which is in no list, where it belongs. 0 or -errno. */
 static int queue_change(struct writer *writer, struct change *change, bool is_connected)
 {
+	int64_t now = clock_now();
 	int err = 0;
 
 	pthread_mutex_lock(&writer->lock);
+	change->sent_at = now;
 	if (writer->is_closed)
 		err = -EIO;
 	else if (!is_connected)
 		DL_APPEND(writer->waiting, change);
-	else if (writer->sent && writer->sent->asked_at + writer->timeout < change->asked_at)
+	else if (writer->sent && writer->sent->sent_at + writer->timeout < now)
 		err = -ETIMEDOUT; /* answers come in order, and the oldest is overdue: who waits several times must not */
 	else
 		DL_APPEND(writer->sent, change);
