@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A failed allocation inside uthash leaves the element out instead of ending the process. */
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(element) ((element)->is_hashed = false)
-#include <uthash.h>
 #include <utlist.h>
+
+#include "cache/util/paths.h"
 
 enum part {
 	PART_STAT = 1,	   /* stat is what the server has */
@@ -32,7 +30,7 @@ struct fetch {
 };
 
 struct node {
-	UT_hash_handle hh;
+	struct paths_entry place;
 	struct node *prev, *next; /* least recently used first */
 	struct node_stat stat;
 	int64_t changed;    /* ms: the newest change seen among the children */
@@ -51,15 +49,14 @@ struct node {
 	struct fetch *fetches; /* TREE_QUERIES of them, or NULL: none under way */
 	uint32_t epoch;	       /* in which parts was learned */
 	uint8_t parts;
-	bool is_hashed;
-	char path[];
+	char name[];
 };
 
 struct tree {
 	pthread_mutex_t lock; /* a leaf, over everything */
-	struct node *nodes;   /* hash by path */
+	struct paths nodes;
 	struct node *lru;
-	size_t limit, bytes;
+	size_t limit, bytes; /* bytes: of nodes and what is in them */
 	int ttl;
 	bool is_watching;
 	uint32_t epoch;
@@ -74,6 +71,10 @@ struct tree *tree_new(size_t limit, int ttl)
 
 	if (!tree)
 		return NULL;
+	if (!paths_init(&tree->nodes, offsetof(struct node, name))) {
+		free(tree);
+		return NULL;
+	}
 	pthread_mutex_init(&tree->lock, NULL);
 	tree->limit = limit;
 	tree->ttl = ttl;
@@ -85,7 +86,12 @@ struct tree *tree_new(size_t limit, int ttl)
 
 static size_t node_size(const struct node *node)
 {
-	return sizeof(*node) + strlen(node->path) + 1;
+	return sizeof(*node) + strlen(node->name) + 1;
+}
+
+static size_t bytes_locked(const struct tree *tree)
+{
+	return tree->bytes + tree->nodes.bytes;
 }
 
 static void drop_data(struct tree *tree, struct node *node)
@@ -113,8 +119,7 @@ static void node_free(struct tree *tree, struct node *node)
 	drop_data(tree, node);
 	drop_children(tree, node);
 	tree->bytes -= node_size(node);
-	if (node->is_hashed)
-		HASH_DEL(tree->nodes, node);
+	paths_remove(&tree->nodes, node);
 	DL_DELETE(tree->lru, node);
 	free(node->fetches);
 	free(node);
@@ -128,30 +133,25 @@ void tree_free(struct tree *tree)
 		return;
 	DL_FOREACH_SAFE (tree->lru, node, next)
 		node_free(tree, node);
+	paths_release(&tree->nodes);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree);
 }
 
-static struct node *find_locked(struct tree *tree, const char *path, size_t size)
+static struct node *find_locked(const struct tree *tree, const char *path)
 {
-	struct node *node;
-
-	HASH_FIND(hh, tree->nodes, path, size, node);
-	return node;
+	return paths_find(&tree->nodes, path, strlen(path));
 }
 
-static struct node *add_locked(struct tree *tree, const char *path, size_t size)
+static struct node *add_locked(struct tree *tree, const char *path)
 {
-	struct node *node = calloc(1, sizeof(*node) + size + 1);
+	struct node *node = calloc(1, sizeof(*node) + paths_name_size(path));
 
 	if (!node)
 		return NULL;
-	memcpy(node->path, path, size);
 	node->epoch = tree->epoch;
 	node->serial = ++tree->last_serial;
-	node->is_hashed = true;
-	HASH_ADD_KEYPTR(hh, tree->nodes, node->path, size, node);
-	if (!node->is_hashed) {
+	if (!paths_add(&tree->nodes, node, path)) {
 		free(node);
 		return NULL;
 	}
@@ -174,13 +174,13 @@ static struct node *parent_locked(struct tree *tree, const char *path)
 
 	if (!slash || slash[1] == '\0')
 		return NULL; /* the root has none */
-	return find_locked(tree, path, slash == path ? 1 : (size_t)(slash - path));
+	return paths_find(&tree->nodes, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
 /* The node is about to be forgotten, and may be the only one to tell that the name is taken. */
 static void forget_name_locked(struct tree *tree, const struct node *node)
 {
-	struct node *parent = parent_locked(tree, node->path);
+	struct node *parent = paths_find_parent(&tree->nodes, node);
 
 	if (parent)
 		parent->parts &= (uint8_t)~PART_NAMES;
@@ -191,10 +191,10 @@ static void evict_locked(struct tree *tree, const struct node *keep)
 {
 	struct node *node, *next;
 
-	if (tree->bytes <= tree->limit)
+	if (bytes_locked(tree) <= tree->limit)
 		return;
 	DL_FOREACH_SAFE (tree->lru, node, next) {
-		if (tree->bytes <= tree->limit)
+		if (bytes_locked(tree) <= tree->limit)
 			break;
 		if (node != keep && !node->fetches) {
 			forget_name_locked(tree, node);
@@ -318,19 +318,18 @@ static int wait_locked(struct node *node, enum tree_query query, struct tree_wai
 int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t now, struct tree_waiter *waiter,
 	enum stream_read *read, int *error, struct node_info *info)
 {
-	size_t size = strlen(path);
 	struct node *node;
 	int step = -ENOMEM;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, size);
+	node = find_locked(tree, path);
 	if ((!node || node->died) && is_absent_locked(tree, node, path, now)) {
 		tree->hits++;
 		*error = -ENOENT;
 		step = TREE_READY;
 		node = NULL;
 	} else if (!node) {
-		node = add_locked(tree, path, size);
+		node = add_locked(tree, path);
 	}
 	if (node) {
 		used_locked(tree, node);
@@ -467,7 +466,7 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path)); /* it is there: a fetch keeps it */
+	node = find_locked(tree, path); /* it is there: a fetch keeps it */
 	*error = take_reply_locked(tree, node, query, read, reply, now);
 	*again = *error == 1;
 	if (!*again) {
@@ -486,12 +485,10 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 static void children_changed_locked(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall)
 {
 	struct node *parent = parent_locked(tree, path);
-	size_t size = strlen(path);
 
 	if (!parent)
 		return;
-	if (type == WIRE_CREATED && (parent->parts & PART_NAMES) && !find_locked(tree, path, size) &&
-		!add_locked(tree, path, size))
+	if (type == WIRE_CREATED && (parent->parts & PART_NAMES) && !find_locked(tree, path) && !add_locked(tree, path))
 		parent->parts &= (uint8_t)~PART_NAMES;
 	if (!(parent->parts & PART_NAMES))
 		drop_children(tree, parent);
@@ -511,7 +508,7 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	if (node) {
 		node->events++;
 		node->died = type == WIRE_DELETED ? ++tree->news : 0;
@@ -553,7 +550,7 @@ void tree_changed_by_us(struct tree *tree, const char *path, const struct tree_m
 	bool was_told;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	was_told = node && tree->epoch == mark->epoch && node->serial == mark->serial && node->events != mark->events;
 	if (node && !was_told && (zxid == 0 || node->stat.mzxid < zxid))
 		node->parts = 0;
@@ -566,13 +563,12 @@ void tree_changed_by_us(struct tree *tree, const char *path, const struct tree_m
 struct tree_mark tree_mark(struct tree *tree, const char *path)
 {
 	struct tree_mark mark = { 0 };
-	size_t size = strlen(path);
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = tree->is_watching ? find_locked(tree, path, size) : NULL;
+	node = tree->is_watching ? find_locked(tree, path) : NULL;
 	if (tree->is_watching && !node)
-		node = add_locked(tree, path, size);
+		node = add_locked(tree, path);
 	if (node)
 		mark = (struct tree_mark){ .serial = node->serial,
 			.epoch = tree->epoch,
@@ -592,7 +588,7 @@ uint32_t tree_events_since(struct tree *tree, const char *path, const struct tre
 	uint32_t events = 0;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	if (node && mark->serial && tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial)
 		events = node->events - mark->events;
 	pthread_mutex_unlock(&tree->lock);
@@ -605,7 +601,7 @@ bool tree_has_passed(struct tree *tree, const char *path, const struct tree_mark
 	bool has_passed;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	has_passed = mark->czxid && stat->czxid == mark->czxid && stat->version > mark->version && node &&
 		tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial &&
 		node->sets - mark->sets >= (uint32_t)(stat->version - mark->version);
@@ -622,7 +618,7 @@ void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	if (node && tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial &&
 		node->events == mark->events + events) {
 		take_stat_locked(tree, node, stat, now);
@@ -646,7 +642,7 @@ bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum str
 		if (!node->fetches)
 			node->fetches = calloc(TREE_QUERIES, sizeof(*node->fetches));
 		if (node->fetches)
-			*parent = strdup(node->path);
+			*parent = paths_path(&tree->nodes, node);
 		if (*parent) {
 			node->fetches[TREE_CHILDREN].is_under_way = true;
 			*read = choose_read(node, TREE_CHILDREN);
@@ -661,8 +657,8 @@ struct tree_stats tree_stats(struct tree *tree)
 	struct tree_stats stats;
 
 	pthread_mutex_lock(&tree->lock);
-	stats = (struct tree_stats){ .nodes = HASH_COUNT(tree->nodes),
-		.bytes = tree->bytes,
+	stats = (struct tree_stats){ .nodes = paths_count(&tree->nodes),
+		.bytes = bytes_locked(tree),
 		.hits = tree->hits,
 		.misses = tree->misses };
 	pthread_mutex_unlock(&tree->lock);
