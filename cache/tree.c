@@ -23,9 +23,11 @@ enum {
 	NAMES_MAX = 1 << 14, /* if it has no more children than this */
 };
 
-/* A read on its way and who waits for it. */
+/* A read on its way and who waits for it. Its node is not forgotten meanwhile. */
 struct fetch {
-	bool is_under_way;
+	struct table_link link;
+	struct node *node;
+	enum tree_query query;
 	struct tree_waiter *waiters;
 };
 
@@ -40,21 +42,22 @@ struct node {
 	uint64_t died;	    /* the number of the news that it is not there; 0: it is, or may be */
 	struct bytes *data; /* kept while unverified: the znode may turn out unchanged */
 	struct listing *children;
-	const char **sorted;   /* the names in children; NULL: not needed yet */
-	uint64_t serial;       /* no other node has it, ever */
-	uint32_t events;       /* that the node was told of, or its children's births and deaths */
-	uint32_t sets;	       /* those of them that told of its data */
-	uint32_t misses;       /* names asked for and not found in it */
-	bool is_partial;       /* a child was born or died since children was read */
-	struct fetch *fetches; /* TREE_QUERIES of them, or NULL: none under way */
-	uint32_t epoch;	       /* in which parts was learned */
+	const char **sorted; /* the names in children; NULL: not needed yet */
+	uint64_t serial;     /* no other node has it, ever */
+	uint32_t events;     /* that the node was told of, or its children's births and deaths */
+	uint32_t sets;	     /* those of them that told of its data */
+	uint32_t misses;     /* names asked for and not found in it */
+	bool is_partial;     /* a child was born or died since children was read */
+	uint32_t epoch;	     /* in which parts was learned */
 	uint8_t parts;
+	uint8_t fetches; /* bit by query: it is among tree->fetches */
 	char name[];
 };
 
 struct tree {
 	pthread_mutex_t lock; /* a leaf, over everything */
 	struct paths nodes;
+	struct table fetches; /* by node and query */
 	struct node *lru;
 	size_t limit, bytes; /* bytes: of nodes and what is in them */
 	int ttl;
@@ -65,12 +68,26 @@ struct tree {
 	uint64_t news; /* counts absences learned, and listings */
 };
 
+static uint64_t hash_of(const struct node *node, enum tree_query query)
+{
+	return (uintptr_t)node + query;
+}
+
+static uint64_t hash_fetch(const struct table *table, const struct table_link *link)
+{
+	const struct fetch *fetch = table_element(link, struct fetch, link);
+
+	(void)table;
+	return hash_of(fetch->node, fetch->query);
+}
+
 struct tree *tree_new(size_t limit, int ttl)
 {
 	struct tree *tree = calloc(1, sizeof(*tree));
 
 	if (!tree)
 		return NULL;
+	tree->fetches = (struct table)TABLE_INIT(hash_fetch);
 	if (!paths_init(&tree->nodes, offsetof(struct node, name))) {
 		free(tree);
 		return NULL;
@@ -86,7 +103,7 @@ struct tree *tree_new(size_t limit, int ttl)
 
 static size_t node_size(const struct node *node)
 {
-	return sizeof(*node) + strlen(node->name) + 1;
+	return offsetof(struct node, name) + strlen(node->name) + 1;
 }
 
 static size_t bytes_locked(const struct tree *tree)
@@ -121,18 +138,23 @@ static void node_free(struct tree *tree, struct node *node)
 	tree->bytes -= node_size(node);
 	paths_remove(&tree->nodes, node);
 	DL_DELETE(tree->lru, node);
-	free(node->fetches);
 	free(node);
 }
 
 void tree_free(struct tree *tree)
 {
+	struct table_link *fetch;
 	struct node *node, *next;
 
 	if (!tree)
 		return;
+	while ((fetch = table_first(&tree->fetches))) {
+		table_remove(&tree->fetches, fetch);
+		free(table_element(fetch, struct fetch, link));
+	}
 	DL_FOREACH_SAFE (tree->lru, node, next)
 		node_free(tree, node);
+	table_release(&tree->fetches);
 	paths_release(&tree->nodes);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree);
@@ -145,7 +167,7 @@ static struct node *find_locked(const struct tree *tree, const char *path)
 
 static struct node *add_locked(struct tree *tree, const char *path)
 {
-	struct node *node = calloc(1, sizeof(*node) + paths_name_size(path));
+	struct node *node = calloc(1, offsetof(struct node, name) + paths_name_size(path));
 
 	if (!node)
 		return NULL;
@@ -205,13 +227,13 @@ static void evict_locked(struct tree *tree, const struct node *keep)
 
 /* --- Validity --- */
 
-/* Whether the parts may be served now. */
 /* Whether it ever had one, perhaps an older. "/" was not made by a transaction. */
 static bool has_stat(const struct node *node)
 {
 	return node->stat.czxid || node->stat.pzxid;
 }
 
+/* Whether the parts may be served now. */
 static bool is_valid_locked(const struct tree *tree, const struct node *node, unsigned parts, int64_t now)
 {
 	if (node->epoch != tree->epoch || (node->parts & parts) != parts)
@@ -297,22 +319,62 @@ static enum stream_read choose_read(const struct node *node, enum tree_query que
 
 /* --- Asking --- */
 
-static int wait_locked(struct node *node, enum tree_query query, struct tree_waiter *waiter, enum stream_read *read)
+static struct fetch *find_fetch_locked(const struct tree *tree, const struct node *node, enum tree_query query)
 {
-	struct fetch *fetch;
+	struct table_link *link = table_chain(&tree->fetches, hash_of(node, query));
 
-	if (!node->fetches)
-		node->fetches = calloc(TREE_QUERIES, sizeof(*node->fetches));
-	if (!node->fetches)
+	for (; link; link = link->next) {
+		struct fetch *fetch = table_element(link, struct fetch, link);
+
+		if (fetch->node == node && fetch->query == query)
+			return fetch;
+	}
+	return NULL;
+}
+
+static bool is_fetched(const struct node *node, enum tree_query query)
+{
+	return node->fetches & (1u << query);
+}
+
+/* NULL: no memory. */
+static struct fetch *begin_fetch_locked(struct tree *tree, struct node *node, enum tree_query query)
+{
+	struct fetch *fetch = malloc(sizeof(*fetch));
+
+	if (!fetch)
+		return NULL;
+	*fetch = (struct fetch){ .node = node, .query = query };
+	table_add(&tree->fetches, &fetch->link);
+	node->fetches |= (uint8_t)(1u << query);
+	return fetch;
+}
+
+/* Gives who waited. */
+static struct tree_waiter *end_fetch_locked(struct tree *tree, struct node *node, enum tree_query query)
+{
+	struct fetch *fetch = find_fetch_locked(tree, node, query);
+	struct tree_waiter *waiters = fetch->waiters;
+
+	node->fetches &= (uint8_t) ~(1u << query);
+	table_remove(&tree->fetches, &fetch->link);
+	free(fetch);
+	return waiters;
+}
+
+static int wait_locked(struct tree *tree, struct node *node, enum tree_query query, struct tree_waiter *waiter,
+	enum stream_read *read)
+{
+	int step = is_fetched(node, query) ? TREE_WAITING : TREE_FETCH;
+	struct fetch *fetch =
+		step == TREE_WAITING ? find_fetch_locked(tree, node, query) : begin_fetch_locked(tree, node, query);
+
+	if (!fetch)
 		return -ENOMEM;
-	fetch = &node->fetches[query];
-	waiter->next = NULL;
 	LL_PREPEND(fetch->waiters, waiter);
-	if (fetch->is_under_way)
-		return TREE_WAITING;
-	fetch->is_under_way = true;
-	*read = choose_read(node, query);
-	return TREE_FETCH;
+	if (step == TREE_FETCH)
+		*read = choose_read(node, query);
+	return step;
 }
 
 int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t now, struct tree_waiter *waiter,
@@ -340,7 +402,7 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 				fill_locked(node, query, info);
 		} else {
 			tree->misses++;
-			step = wait_locked(node, query, waiter, read);
+			step = wait_locked(tree, node, query, waiter, read);
 		}
 	}
 	pthread_mutex_unlock(&tree->lock);
@@ -445,20 +507,6 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 	return 0;
 }
 
-static struct tree_waiter *end_fetch_locked(struct node *node, enum tree_query query)
-{
-	struct tree_waiter *waiters = node->fetches[query].waiters;
-
-	memset(&node->fetches[query], 0, sizeof(node->fetches[query]));
-	for (int i = 0; i < TREE_QUERIES; i++) {
-		if (node->fetches[i].is_under_way)
-			return waiters;
-	}
-	free(node->fetches);
-	node->fetches = NULL;
-	return waiters;
-}
-
 struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_query query, enum stream_read *read,
 	const struct stream_reply *reply, int64_t now, bool *again, int *error, struct node_info *info)
 {
@@ -472,7 +520,7 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 	if (!*again) {
 		if (*error == 0)
 			fill_locked(node, query, info);
-		waiters = end_fetch_locked(node, query);
+		waiters = end_fetch_locked(tree, node, query);
 		evict_locked(tree, node);
 	}
 	pthread_mutex_unlock(&tree->lock);
@@ -638,15 +686,13 @@ bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum str
 	node = tree->is_watching ? parent_locked(tree, path) : NULL;
 	if (node && ++node->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
 		!is_valid_locked(tree, node, PART_NAMES, now) && node->stat.num_children < NAMES_MAX &&
-		!(node->fetches && node->fetches[TREE_CHILDREN].is_under_way)) {
-		if (!node->fetches)
-			node->fetches = calloc(TREE_QUERIES, sizeof(*node->fetches));
-		if (node->fetches)
-			*parent = paths_path(&tree->nodes, node);
-		if (*parent) {
-			node->fetches[TREE_CHILDREN].is_under_way = true;
-			*read = choose_read(node, TREE_CHILDREN);
+		!is_fetched(node, TREE_CHILDREN)) {
+		*parent = paths_path(&tree->nodes, node);
+		if (*parent && !begin_fetch_locked(tree, node, TREE_CHILDREN)) {
+			free(*parent);
+			*parent = NULL;
 		}
+		*read = choose_read(node, TREE_CHILDREN);
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return *parent != NULL;
