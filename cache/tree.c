@@ -31,26 +31,32 @@ struct fetch {
 	struct tree_waiter *waiters;
 };
 
+/* What is known of a znode's children, where anything is. */
+struct directory {
+	struct listing *children;
+	const char **sorted; /* the names in children; NULL: not needed yet */
+	int64_t changed;     /* ms: the newest change seen among the children */
+	int64_t listed;	     /* ms: when children was last read, */
+	uint64_t listing;    /* and its number among tree->news */
+	uint32_t misses;     /* names asked for and not found in it */
+	bool is_partial;     /* a child was born or died since children was read */
+};
+
+/* There are many, so what few need is elsewhere, and what is left stands so that it fits. */
 struct node {
 	struct paths_entry place;
 	struct node *prev, *next; /* least recently used first */
 	struct node_stat stat;
-	int64_t changed;    /* ms: the newest change seen among the children */
-	int64_t checked;    /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
-	int64_t listed;	    /* ms: when children was last read, */
-	uint64_t listing;   /* and its number among tree->news */
-	uint64_t died;	    /* the number of the news that it is not there; 0: it is, or may be */
-	struct bytes *data; /* kept while unverified: the znode may turn out unchanged */
-	struct listing *children;
-	const char **sorted; /* the names in children; NULL: not needed yet */
-	uint64_t serial;     /* no other node has it, ever */
-	uint32_t events;     /* that the node was told of, or its children's births and deaths */
-	uint32_t sets;	     /* those of them that told of its data */
-	uint32_t misses;     /* names asked for and not found in it */
-	bool is_partial;     /* a child was born or died since children was read */
-	uint32_t epoch;	     /* in which parts was learned */
+	struct bytes *data;	     /* kept while unverified: the znode may turn out unchanged */
+	struct directory *directory; /* or NULL */
+	uint64_t serial;	     /* no other node has it, ever */
+	uint64_t died;		     /* the number of the news that it is not there; 0: it is, or may be */
+	int64_t checked : 48;	     /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
 	uint8_t parts;
 	uint8_t fetches; /* bit by query: it is among tree->fetches */
+	uint32_t epoch;	 /* in which parts was learned */
+	uint32_t events; /* that the node was told of, or its children's births and deaths */
+	uint32_t sets;	 /* those of them that told of its data */
 	char name[];
 };
 
@@ -122,19 +128,42 @@ static void drop_data(struct tree *tree, struct node *node)
 
 static void drop_children(struct tree *tree, struct node *node)
 {
-	if (node->children)
-		tree->bytes -= node->children->size;
-	listing_put(node->children);
-	node->children = NULL;
-	free(node->sorted);
-	node->sorted = NULL;
+	struct directory *directory = node->directory;
+
 	node->parts &= (uint8_t) ~(PART_CHILDREN | PART_NAMES);
+	if (!directory)
+		return;
+	if (directory->children)
+		tree->bytes -= directory->children->size;
+	listing_put(directory->children);
+	directory->children = NULL;
+	free(directory->sorted);
+	directory->sorted = NULL;
+}
+
+static void drop_directory(struct tree *tree, struct node *node)
+{
+	drop_children(tree, node);
+	if (node->directory)
+		tree->bytes -= sizeof(*node->directory);
+	free(node->directory);
+	node->directory = NULL;
+}
+
+/* The node's, made if it has none. NULL: no memory. */
+static struct directory *directory_locked(struct tree *tree, struct node *node)
+{
+	if (!node->directory) {
+		node->directory = calloc(1, sizeof(*node->directory));
+		tree->bytes += node->directory ? sizeof(*node->directory) : 0;
+	}
+	return node->directory;
 }
 
 static void node_free(struct tree *tree, struct node *node)
 {
 	drop_data(tree, node);
-	drop_children(tree, node);
+	drop_directory(tree, node);
 	tree->bytes -= node_size(node);
 	paths_remove(&tree->nodes, node);
 	DL_DELETE(tree->lru, node);
@@ -239,12 +268,12 @@ static bool is_valid_locked(const struct tree *tree, const struct node *node, un
 	if (node->epoch != tree->epoch || (node->parts & parts) != parts)
 		return false;
 	if (!tree->is_watching) {
-		int64_t read = parts & PART_CHILDREN ? node->listed : node->checked;
+		int64_t read = parts & PART_CHILDREN ? node->directory->listed : node->checked;
 
 		return now - read < tree->ttl;
 	}
 	if (parts & (PART_CHILDREN | PART_NAMES))
-		return now - node->listed < TREE_UNSEEN_MS;
+		return now - node->directory->listed < TREE_UNSEEN_MS;
 	if (parts & (PART_ABSENT | PART_SECRET))
 		return now - node->checked < TREE_UNSEEN_MS;
 	return true;
@@ -252,11 +281,13 @@ static bool is_valid_locked(const struct tree *tree, const struct node *node, un
 
 static void fill_locked(const struct node *node, enum tree_query query, struct node_info *info)
 {
+	const struct directory *directory = node->directory;
+
 	memset(info, 0, sizeof(*info));
 	info->stat = node->stat;
-	info->changed = node->changed > node->stat.mtime ? node->changed : node->stat.mtime;
+	info->changed = directory && directory->changed > node->stat.mtime ? directory->changed : node->stat.mtime;
 	if (query == TREE_CHILDREN)
-		info->children = listing_get(node->children);
+		info->children = listing_get(directory->children);
 	else if (node->parts & PART_SECRET)
 		info->data_error = -EACCES;
 	else
@@ -283,18 +314,19 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_named(struct node *node, const char *name)
+static bool is_named(struct directory *directory, const char *name)
 {
-	size_t count = node->children->count;
+	const struct listing *children = directory->children;
+	size_t count = children->count;
 
-	if (!node->sorted) {
-		node->sorted = malloc((count + 1) * sizeof(*node->sorted));
-		if (!node->sorted)
+	if (!directory->sorted) {
+		directory->sorted = malloc((count + 1) * sizeof(*directory->sorted));
+		if (!directory->sorted)
 			return true; /* as far as we know */
-		memcpy(node->sorted, node->children->names, count * sizeof(*node->sorted));
-		qsort(node->sorted, count, sizeof(*node->sorted), compare_names);
+		memcpy(directory->sorted, children->names, count * sizeof(*directory->sorted));
+		qsort(directory->sorted, count, sizeof(*directory->sorted), compare_names);
 	}
-	return bsearch(&name, node->sorted, count, sizeof(*node->sorted), compare_names) != NULL;
+	return bsearch(&name, directory->sorted, count, sizeof(*directory->sorted), compare_names) != NULL;
 }
 
 /* Whether the path is known not to be there by the names in its directory. Its node here, if there is one, has died. */
@@ -304,7 +336,8 @@ static bool is_absent_locked(struct tree *tree, const struct node *node, const c
 
 	if (!parent || !is_valid_locked(tree, parent, PART_NAMES, now))
 		return false;
-	return (node && node->died > parent->listing) || !is_named(parent, strrchr(path, '/') + 1);
+	return (node && node->died > parent->directory->listing) ||
+		!is_named(parent->directory, strrchr(path, '/') + 1);
 }
 
 /* Contents that are probably still good and not small are verified rather than fetched again. */
@@ -414,26 +447,28 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 static void note_listing_locked(struct tree *tree, struct node *node, int64_t now)
 {
 	node->parts |= PART_CHILDREN | PART_NAMES;
-	node->listed = now;
-	node->listing = ++tree->news;
+	node->directory->listed = now;
+	node->directory->listing = ++tree->news;
 }
 
 /* Takes a Stat read from the server, and with it decides what of an older epoch is still true. */
 static void take_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat, int64_t now)
 {
 	bool same = node->stat.czxid == stat->czxid;
+	struct directory *directory = node->directory;
 
 	if (!same || node->stat.mzxid != stat->mzxid)
 		drop_data(tree, node);
 	else if (node->data)
 		node->parts |= PART_DATA;
-	if (!same || (node->is_partial ? node->epoch != tree->epoch : node->stat.pzxid != stat->pzxid)) {
+	if (directory &&
+		(!same || (directory->is_partial ? node->epoch != tree->epoch : node->stat.pzxid != stat->pzxid))) {
 		drop_children(tree, node);
-	} else if (node->children && node->epoch != tree->epoch) {
+	} else if (directory && directory->children && node->epoch != tree->epoch) {
 		note_listing_locked(tree, node, now);
 	}
-	if (!same)
-		node->changed = 0;
+	if (directory && !same)
+		directory->changed = 0;
 	node->parts &= (uint8_t) ~(PART_ABSENT | PART_SECRET);
 	node->parts |= PART_STAT;
 	node->died = 0;
@@ -445,7 +480,7 @@ static void take_stat_locked(struct tree *tree, struct node *node, const struct 
 static void take_absence_locked(struct tree *tree, struct node *node, int64_t now)
 {
 	drop_data(tree, node);
-	drop_children(tree, node);
+	drop_directory(tree, node);
 	memset(&node->stat, 0, sizeof(node->stat));
 	node->parts = PART_ABSENT;
 	node->died = ++tree->news;
@@ -465,13 +500,19 @@ static bool take_data_locked(struct tree *tree, struct node *node, const struct 
 	return true;
 }
 
-static void take_children_locked(struct tree *tree, struct node *node, struct listing *children, int64_t now)
+/* False: no memory. */
+static bool take_children_locked(struct tree *tree, struct node *node, struct listing *children, int64_t now)
 {
+	struct directory *directory = directory_locked(tree, node);
+
 	drop_children(tree, node);
-	node->children = listing_get(children);
-	node->is_partial = false;
+	if (!directory)
+		return false;
+	directory->children = listing_get(children);
+	directory->is_partial = false;
 	tree->bytes += children->size;
 	note_listing_locked(tree, node, now);
+	return true;
 }
 
 /* Gives the error for the waiters, or 1: *read must be sent first. */
@@ -498,8 +539,8 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 	take_stat_locked(tree, node, &reply->stat, now);
 	if (*read == STREAM_GET && !take_data_locked(tree, node, reply))
 		return -ENOMEM;
-	if (query == TREE_CHILDREN)
-		take_children_locked(tree, node, reply->children, now);
+	if (query == TREE_CHILDREN && !take_children_locked(tree, node, reply->children, now))
+		return -ENOMEM;
 	if (*read == STREAM_EXISTS && !(node->parts & PART_DATA)) {
 		*read = STREAM_GET; /* it has changed meanwhile */
 		return 1;
@@ -533,6 +574,7 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 static void children_changed_locked(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall)
 {
 	struct node *parent = parent_locked(tree, path);
+	struct directory *directory;
 
 	if (!parent)
 		return;
@@ -541,14 +583,17 @@ static void children_changed_locked(struct tree *tree, enum wire_event_type type
 	if (!(parent->parts & PART_NAMES))
 		drop_children(tree, parent);
 	parent->parts &= (uint8_t)~PART_CHILDREN;
-	parent->is_partial = true;
 	parent->events++;
 	if (parent->stat.cversion == 0)
 		parent->parts &= (uint8_t)~PART_STAT; /* with the first child more may change; the root has no counts */
 	parent->stat.cversion++;		      /* DataNode.copyStat: 2 * births - children */
 	parent->stat.num_children += type == WIRE_CREATED ? 1 : -1;
-	if (wall > parent->changed)
-		parent->changed = wall;
+	directory = directory_locked(tree, parent);
+	if (!directory)
+		return; /* its time will be an older one */
+	directory->is_partial = true;
+	if (wall > directory->changed)
+		directory->changed = wall;
 }
 
 void tree_event(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall)
@@ -568,7 +613,7 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 	} else if (node) {
 		node->parts = 0;
 		drop_data(tree, node);
-		drop_children(tree, node);
+		drop_directory(tree, node);
 	}
 	if (type != WIRE_DATA_CHANGED)
 		children_changed_locked(tree, type, path, wall);
@@ -679,12 +724,14 @@ void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark
 
 bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum stream_read *read, char **parent)
 {
+	struct directory *directory;
 	struct node *node;
 
 	*parent = NULL;
 	pthread_mutex_lock(&tree->lock);
 	node = tree->is_watching ? parent_locked(tree, path) : NULL;
-	if (node && ++node->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
+	directory = node ? directory_locked(tree, node) : NULL;
+	if (directory && ++directory->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
 		!is_valid_locked(tree, node, PART_NAMES, now) && node->stat.num_children < NAMES_MAX &&
 		!is_fetched(node, TREE_CHILDREN)) {
 		*parent = paths_path(&tree->nodes, node);

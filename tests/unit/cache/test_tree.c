@@ -1076,6 +1076,62 @@ START_TEST(lack_of_memory_for_data_is_told)
 }
 END_TEST
 
+START_TEST(lack_of_memory_for_a_listing_is_told)
+{
+	int answered;
+
+	learn_data("/a", &some_stat, 7);
+	ck_assert_int_eq(ask("/a", TREE_CHILDREN), TREE_FETCH);
+	unit_fail_allocation(2); /* the first is that of the listing that comes */
+	answered = reply_children("/a", &some_stat, "x");
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(answered, 1);
+	ck_assert_int_eq(error, -ENOMEM);
+	learn_children("/a", &some_stat, "x");
+	ck_assert_uint_eq(info.children->count, 1);
+	check_ready("/a", TREE_CHILDREN, 0);
+}
+END_TEST
+
+START_TEST(lack_of_memory_for_the_names_of_a_directory_leaves_it_unread)
+{
+	enum stream_read read;
+	char *parent = NULL;
+	bool failed = true;
+
+	for (int number = 1; failed; number++) {
+		bool wants;
+
+		start_limited(NO_LIMIT);
+		learn_data("/d", &some_stat, 0);
+		ck_assert(!tree_wants_names(tree, "/d/1", now, &read, &parent));
+		unit_fail_allocation(number);
+		wants = tree_wants_names(tree, "/d/2", now, &read, &parent);
+		failed = unit_end_failure();
+		ck_assert_int_eq(wants, !failed);
+		ck_assert_int_eq(parent != NULL, wants);
+		if (failed)
+			ck_assert(tree_wants_names(tree, "/d/3", now, &read, &parent));
+		free(parent);
+		ck_assert_int_eq(reply_children("/d", &some_stat, "x"), 0);
+	}
+}
+END_TEST
+
+START_TEST(lack_of_memory_for_a_birth_drops_the_listing)
+{
+	learn_data("/a", &some_stat, 7);
+	unit_fail_allocation(1);
+	tree_event(tree, WIRE_CREATED, "/a/x", 5000);
+	ck_assert(unit_end_failure());
+	learn_children("/a", &some_stat, "x");
+	check_ready("/a", TREE_CHILDREN, 0);
+	tree_event(tree, WIRE_CREATED, "/a/y", 6000);
+	learn_children("/a", &some_stat, "y");
+	ck_assert_int_eq(info.changed, 6000);
+}
+END_TEST
+
 /* --- Any order of everything: a tree over a model of a server ---
  *
  * The server's znodes change; replies and events wait in one queue, as they would in the socket, and are handed to the tree
@@ -1646,6 +1702,9 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, counts_what_it_frees);
 	tcase_add_test(tcase, lack_of_memory_takes_no_waiter);
 	tcase_add_test(tcase, lack_of_memory_for_data_is_told);
+	tcase_add_test(tcase, lack_of_memory_for_a_listing_is_told);
+	tcase_add_test(tcase, lack_of_memory_for_the_names_of_a_directory_leaves_it_unread);
+	tcase_add_test(tcase, lack_of_memory_for_a_birth_drops_the_listing);
 	tcase_add_loop_test(tcase, any_order_tells_the_truth, 0, sizeof(orders) / sizeof(*orders));
 	tcase_add_test(tcase, threads_ask_at_once);
 	suite_add_tcase(suite, tcase);
