@@ -117,10 +117,15 @@ static size_t bytes_locked(const struct tree *tree)
 	return tree->bytes + tree->nodes.bytes;
 }
 
+static size_t data_size(const struct bytes *data)
+{
+	return data->size ? sizeof(*data) + data->size : 0;
+}
+
 static void drop_data(struct tree *tree, struct node *node)
 {
 	if (node->data)
-		tree->bytes -= sizeof(*node->data) + node->data->size;
+		tree->bytes -= data_size(node->data);
 	bytes_put(node->data);
 	node->data = NULL;
 	node->parts &= (uint8_t)~PART_DATA;
@@ -495,7 +500,7 @@ static bool take_data_locked(struct tree *tree, struct node *node, const struct 
 	node->data = bytes_new(reply->data, reply->data_size);
 	if (!node->data)
 		return false;
-	tree->bytes += sizeof(*node->data) + node->data->size;
+	tree->bytes += data_size(node->data);
 	node->parts |= PART_DATA;
 	return true;
 }
