@@ -190,18 +190,28 @@ void *paths_find(const struct paths *paths, const char *path, size_t size)
 	return find_from(paths, table_chain(&paths->entries, hash_bytes(hash_of_nothing, path, size)), path, size);
 }
 
+/* From the link on, the first with the path of this entry. */
+static void *find_same(const struct paths *paths, struct table_link *link, const struct paths_entry *entry)
+{
+	for (; link; link = link->next) {
+		struct paths_entry *other = table_element(link, struct paths_entry, link);
+
+		if (other->stem == entry->stem && strcmp(name_of(paths, other), name_of(paths, entry)) == 0)
+			return other;
+	}
+	return NULL;
+}
+
 void *paths_next(const struct paths *paths, const void *entry)
 {
 	const struct paths_entry *before = entry;
-	const struct table_link *link = before->link.next;
 
-	for (; link; link = link->next) {
-		const struct paths_entry *behind = entry_of(link);
+	return find_same(paths, before->link.next, before);
+}
 
-		if (behind->stem == before->stem && strcmp(name_of(paths, behind), name_of(paths, before)) == 0)
-			return (void *)behind;
-	}
-	return NULL;
+void *paths_same(const struct paths *paths, const void *entry)
+{
+	return find_same(paths, table_chain(&paths->entries, paths_hash_of(paths, entry)), entry);
 }
 
 void *paths_find_parent(const struct paths *paths, const void *entry)

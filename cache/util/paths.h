@@ -42,7 +42,10 @@ size_t paths_name_size(const char *path);
 void *paths_find(const struct paths *paths, const char *path, size_t size);
 void *paths_next(const struct paths *paths, const void *entry);
 
-/* Those with the path of the directory that the entry is in; NULL also for "/", which is in none. */
+/* The first added of those with the entry's path. */
+void *paths_same(const struct paths *paths, const void *entry);
+
+/* Of those with the path of the directory that the entry is in; NULL also for "/", which is in none. */
 void *paths_find_parent(const struct paths *paths, const void *entry);
 
 /* Writes the name and adds. False: no memory, nothing has changed. */

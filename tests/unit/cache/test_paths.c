@@ -125,6 +125,7 @@ START_TEST(several_may_have_one_path)
 		if (i == 50)
 			continue;
 		ck_assert_ptr_eq(thing, things[i]);
+		ck_assert_ptr_eq(paths_same(&paths, thing), things[1]);
 		thing = paths_next(&paths, thing);
 	}
 	ck_assert_ptr_null(thing);
