@@ -36,10 +36,10 @@ struct directory {
 	struct listing *children;
 	const char **sorted; /* the names in children; NULL: not needed yet */
 	int64_t changed;     /* ms: the newest change seen among the children */
-	int64_t listed;	     /* ms: when children was last read, */
-	uint64_t listing;    /* and its number among tree->news */
-	uint32_t misses;     /* names asked for and not found in it */
-	bool is_partial;     /* a child was born or died since children was read */
+	uint64_t listing;    /* the number among tree->news of the reading of children */
+	int64_t listed : 48; /* ms: when that was */
+	uint8_t misses;	     /* names asked for and not found in it, up to MISSES_MIN */
+	bool is_partial;     /* a child was born or died since */
 };
 
 /* There are many, so what few need is elsewhere, and what is left stands so that it fits. */
@@ -736,7 +736,9 @@ bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum str
 	pthread_mutex_lock(&tree->lock);
 	node = tree->is_watching ? parent_locked(tree, path) : NULL;
 	directory = node ? directory_locked(tree, node) : NULL;
-	if (directory && ++directory->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
+	if (directory && directory->misses < MISSES_MIN)
+		directory->misses++;
+	if (directory && directory->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
 		!is_valid_locked(tree, node, PART_NAMES, now) && node->stat.num_children < NAMES_MAX &&
 		!is_fetched(node, TREE_CHILDREN)) {
 		*parent = paths_path(&tree->nodes, node);
