@@ -31,8 +31,10 @@ struct fetch {
 	struct tree_waiter *waiters;
 };
 
-/* What is known of a znode's children, where anything is. */
+/* What is known of a znode's children, where there is something to know. */
 struct directory {
+	int64_t pzxid; /* of its Stat, and so are the counts */
+	int32_t cversion, num_children;
 	struct listing *children;
 	const char **sorted; /* the names in children; NULL: not needed yet */
 	int64_t changed;     /* ms: the newest change seen among the children */
@@ -45,15 +47,17 @@ struct directory {
 /* There are many, so what few need is elsewhere, and what is left stands so that it fits. */
 struct node {
 	struct paths_entry place;
-	struct node *prev, *next; /* least recently used first */
-	struct node_stat stat;
+	struct node *prev, *next;    /* least recently used first */
 	struct bytes *data;	     /* kept while unverified: the znode may turn out unchanged */
-	struct directory *directory; /* or NULL */
+	struct directory *directory; /* NULL: it is not known to have had children */
 	uint64_t serial;	     /* no other node has it, ever */
 	uint64_t died;		     /* the number of the news that it is not there; 0: it is, or may be */
 	int64_t checked : 48;	     /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
 	uint8_t parts;
 	uint8_t fetches; /* bit by query: it is among tree->fetches */
+	/* Its Stat, without what is in the directory: where there is none, pzxid is the czxid and the counts are 0. */
+	int64_t czxid, mzxid, ctime, mtime, ephemeral_owner;
+	int32_t version, aversion, data_length;
 	uint32_t epoch;	 /* in which parts was learned */
 	uint32_t events; /* that the node was told of, or its children's births and deaths */
 	uint32_t sets;	 /* those of them that told of its data */
@@ -158,11 +162,60 @@ static void drop_directory(struct tree *tree, struct node *node)
 /* The node's, made if it has none. NULL: no memory. */
 static struct directory *directory_locked(struct tree *tree, struct node *node)
 {
-	if (!node->directory) {
-		node->directory = calloc(1, sizeof(*node->directory));
-		tree->bytes += node->directory ? sizeof(*node->directory) : 0;
+	if (node->directory)
+		return node->directory;
+	node->directory = calloc(1, sizeof(*node->directory));
+	if (node->directory) {
+		node->directory->pzxid = node->czxid;
+		tree->bytes += sizeof(*node->directory);
 	}
 	return node->directory;
+}
+
+static int64_t pzxid_of(const struct node *node)
+{
+	return node->directory ? node->directory->pzxid : node->czxid;
+}
+
+static struct node_stat stat_of(const struct node *node)
+{
+	const struct directory *directory = node->directory;
+
+	return (struct node_stat){ .czxid = node->czxid,
+		.mzxid = node->mzxid,
+		.pzxid = pzxid_of(node),
+		.ctime = node->ctime,
+		.mtime = node->mtime,
+		.ephemeral_owner = node->ephemeral_owner,
+		.version = node->version,
+		.cversion = directory ? directory->cversion : 0,
+		.aversion = node->aversion,
+		.data_length = node->data_length,
+		.num_children = directory ? directory->num_children : 0 };
+}
+
+/* False: no memory, nothing has changed. */
+static bool set_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat)
+{
+	bool is_as_born = stat->pzxid == stat->czxid && stat->cversion == 0 && stat->num_children == 0;
+	struct directory *directory = is_as_born ? node->directory : directory_locked(tree, node);
+
+	if (!directory && !is_as_born)
+		return false;
+	if (directory) {
+		directory->pzxid = stat->pzxid;
+		directory->cversion = stat->cversion;
+		directory->num_children = stat->num_children;
+	}
+	node->czxid = stat->czxid;
+	node->mzxid = stat->mzxid;
+	node->ctime = stat->ctime;
+	node->mtime = stat->mtime;
+	node->ephemeral_owner = stat->ephemeral_owner;
+	node->version = stat->version;
+	node->aversion = stat->aversion;
+	node->data_length = stat->data_length;
+	return true;
 }
 
 static void node_free(struct tree *tree, struct node *node)
@@ -264,7 +317,7 @@ static void evict_locked(struct tree *tree, const struct node *keep)
 /* Whether it ever had one, perhaps an older. "/" was not made by a transaction. */
 static bool has_stat(const struct node *node)
 {
-	return node->stat.czxid || node->stat.pzxid;
+	return node->czxid || pzxid_of(node);
 }
 
 /* Whether the parts may be served now. */
@@ -289,10 +342,10 @@ static void fill_locked(const struct node *node, enum tree_query query, struct n
 	const struct directory *directory = node->directory;
 
 	memset(info, 0, sizeof(*info));
-	info->stat = node->stat;
-	info->changed = directory && directory->changed > node->stat.mtime ? directory->changed : node->stat.mtime;
+	info->stat = stat_of(node);
+	info->changed = directory && directory->changed > node->mtime ? directory->changed : node->mtime;
 	if (query == TREE_CHILDREN)
-		info->children = listing_get(directory->children);
+		info->children = directory ? listing_get(directory->children) : NULL;
 	else if (node->parts & PART_SECRET)
 		info->data_error = -EACCES;
 	else
@@ -456,37 +509,44 @@ static void note_listing_locked(struct tree *tree, struct node *node, int64_t no
 	node->directory->listing = ++tree->news;
 }
 
-/* Takes a Stat read from the server, and with it decides what of an older epoch is still true. */
-static void take_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat, int64_t now)
+/* Takes a Stat read from the server, and with it decides what of an older epoch is still true. False: no memory. */
+static bool take_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat, int64_t now)
 {
-	bool same = node->stat.czxid == stat->czxid;
-	struct directory *directory = node->directory;
+	bool same = node->czxid == stat->czxid;
+	bool same_data = same && node->mzxid == stat->mzxid;
+	bool same_children = same && pzxid_of(node) == stat->pzxid;
+	struct directory *directory;
 
-	if (!same || node->stat.mzxid != stat->mzxid)
+	if (!set_stat_locked(tree, node, stat)) {
+		node->parts = 0;
+		return false;
+	}
+	if (!same_data)
 		drop_data(tree, node);
 	else if (node->data)
 		node->parts |= PART_DATA;
-	if (directory &&
-		(!same || (directory->is_partial ? node->epoch != tree->epoch : node->stat.pzxid != stat->pzxid))) {
+	directory = node->directory;
+	if (directory && directory->is_partial)
+		same_children = same && node->epoch == tree->epoch;
+	if (!same_children)
 		drop_children(tree, node);
-	} else if (directory && directory->children && node->epoch != tree->epoch) {
+	else if (directory && directory->children && node->epoch != tree->epoch)
 		note_listing_locked(tree, node, now);
-	}
 	if (directory && !same)
 		directory->changed = 0;
 	node->parts &= (uint8_t) ~(PART_ABSENT | PART_SECRET);
 	node->parts |= PART_STAT;
 	node->died = 0;
-	node->stat = *stat;
 	node->epoch = tree->epoch;
 	node->checked = now;
+	return true;
 }
 
 static void take_absence_locked(struct tree *tree, struct node *node, int64_t now)
 {
 	drop_data(tree, node);
 	drop_directory(tree, node);
-	memset(&node->stat, 0, sizeof(node->stat));
+	(void)set_stat_locked(tree, node, &(struct node_stat){ 0 }); /* which takes no memory */
 	node->parts = PART_ABSENT;
 	node->died = ++tree->news;
 	node->epoch = tree->epoch;
@@ -537,11 +597,13 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 	if (reply->error)
 		return reply->error;
 	if (*read == STREAM_EXISTS && (node->parts & PART_SECRET) && node->epoch == tree->epoch && !node->data) {
-		take_stat_locked(tree, node, &reply->stat, now);
+		if (!take_stat_locked(tree, node, &reply->stat, now))
+			return -ENOMEM;
 		node->parts |= PART_SECRET;
 		return 0;
 	}
-	take_stat_locked(tree, node, &reply->stat, now);
+	if (!take_stat_locked(tree, node, &reply->stat, now))
+		return -ENOMEM;
 	if (*read == STREAM_GET && !take_data_locked(tree, node, reply))
 		return -ENOMEM;
 	if (query == TREE_CHILDREN && !take_children_locked(tree, node, reply->children, now))
@@ -589,13 +651,13 @@ static void children_changed_locked(struct tree *tree, enum wire_event_type type
 		drop_children(tree, parent);
 	parent->parts &= (uint8_t)~PART_CHILDREN;
 	parent->events++;
-	if (parent->stat.cversion == 0)
-		parent->parts &= (uint8_t)~PART_STAT; /* with the first child more may change; the root has no counts */
-	parent->stat.cversion++;		      /* DataNode.copyStat: 2 * births - children */
-	parent->stat.num_children += type == WIRE_CREATED ? 1 : -1;
 	directory = directory_locked(tree, parent);
+	if (!directory || directory->cversion == 0)
+		parent->parts &= (uint8_t)~PART_STAT; /* with the first child more may change; the root has no counts */
 	if (!directory)
-		return; /* its time will be an older one */
+		return;	       /* its time will be an older one */
+	directory->cversion++; /* DataNode.copyStat: 2 * births - children */
+	directory->num_children += type == WIRE_CREATED ? 1 : -1;
 	directory->is_partial = true;
 	if (wall > directory->changed)
 		directory->changed = wall;
@@ -650,10 +712,10 @@ void tree_changed_by_us(struct tree *tree, const char *path, const struct tree_m
 	pthread_mutex_lock(&tree->lock);
 	node = find_locked(tree, path);
 	was_told = node && tree->epoch == mark->epoch && node->serial == mark->serial && node->events != mark->events;
-	if (node && !was_told && (zxid == 0 || node->stat.mzxid < zxid))
+	if (node && !was_told && (zxid == 0 || node->mzxid < zxid))
 		node->parts = 0;
 	node = is_birth_or_death && !was_told ? parent_locked(tree, path) : NULL;
-	if (node && (zxid == 0 || node->stat.pzxid < zxid))
+	if (node && (zxid == 0 || pzxid_of(node) < zxid))
 		node->parts &= (uint8_t) ~(PART_STAT | PART_CHILDREN | PART_NAMES);
 	pthread_mutex_unlock(&tree->lock);
 }
@@ -673,8 +735,8 @@ struct tree_mark tree_mark(struct tree *tree, const char *path)
 			.events = node->events,
 			.sets = node->sets };
 	if (node && is_valid_locked(tree, node, PART_STAT, 0)) {
-		mark.czxid = node->stat.czxid;
-		mark.version = node->stat.version;
+		mark.czxid = node->czxid;
+		mark.version = node->version;
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return mark;
@@ -719,8 +781,7 @@ void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark
 	node = find_locked(tree, path);
 	if (node && tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial &&
 		node->events == mark->events + events) {
-		take_stat_locked(tree, node, stat, now);
-		if (!take_data_locked(tree, node, &reply))
+		if (!take_stat_locked(tree, node, stat, now) || !take_data_locked(tree, node, &reply))
 			node->parts = 0;
 	}
 	evict_locked(tree, node);
@@ -739,7 +800,7 @@ bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum str
 	if (directory && directory->misses < MISSES_MIN)
 		directory->misses++;
 	if (directory && directory->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
-		!is_valid_locked(tree, node, PART_NAMES, now) && node->stat.num_children < NAMES_MAX &&
+		!is_valid_locked(tree, node, PART_NAMES, now) && directory->num_children < NAMES_MAX &&
 		!is_fetched(node, TREE_CHILDREN)) {
 		*parent = paths_path(&tree->nodes, node);
 		if (*parent && !begin_fetch_locked(tree, node, TREE_CHILDREN)) {
