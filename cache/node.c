@@ -4,6 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Never freed: the reference is the program's. */
+static struct listing none = { .refs = 1 };
+
+struct listing *listing_of_none(void)
+{
+	return listing_get(&none);
+}
+
 struct listing *listing_get(struct listing *listing)
 {
 	if (listing)

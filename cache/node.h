@@ -22,9 +22,12 @@ struct node_stat {
 struct listing {
 	_Atomic(unsigned) refs;
 	uint32_t count;
-	size_t size;	     /* of the whole allocation, in bytes */
+	size_t size;	     /* of the whole allocation, in bytes; 0: it takes none */
 	const char *names[]; /* terminated strings in the same allocation */
 };
+
+/* The one that has no names, held once more for the caller. Takes no memory. */
+struct listing *listing_of_none(void);
 
 struct listing *listing_get(struct listing *listing);
 void listing_put(struct listing *listing);

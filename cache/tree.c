@@ -5,11 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A failed allocation inside uthash leaves the element out instead of ending the process. */
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(element) ((element)->is_hashed = false)
-#include <uthash.h>
 #include <utlist.h>
+
+#include "cache/util/paths.h"
 
 enum part {
 	PART_STAT = 1,	   /* stat is what the server has */
@@ -25,41 +23,53 @@ enum {
 	NAMES_MAX = 1 << 14, /* if it has no more children than this */
 };
 
-/* A read on its way and who waits for it. */
+/* A read on its way and who waits for it. Its node is not forgotten meanwhile. */
 struct fetch {
-	bool is_under_way;
+	struct table_link link;
+	struct node *node;
+	enum tree_query query;
 	struct tree_waiter *waiters;
 };
 
-struct node {
-	UT_hash_handle hh;
-	struct node *prev, *next; /* least recently used first */
-	struct node_stat stat;
-	int64_t changed;    /* ms: the newest change seen among the children */
-	int64_t checked;    /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
-	int64_t listed;	    /* ms: when children was last read, */
-	uint64_t listing;   /* and its number among tree->news */
-	uint64_t died;	    /* the number of the news that it is not there; 0: it is, or may be */
-	struct bytes *data; /* kept while unverified: the znode may turn out unchanged */
+/* What is known of a znode's children, where there is something to know. */
+struct directory {
+	int64_t pzxid; /* of its Stat, and so are the counts */
+	int32_t cversion, num_children;
 	struct listing *children;
-	const char **sorted;   /* the names in children; NULL: not needed yet */
-	uint64_t serial;       /* no other node has it, ever */
-	uint32_t events;       /* that the node was told of, or its children's births and deaths */
-	uint32_t sets;	       /* those of them that told of its data */
-	uint32_t misses;       /* names asked for and not found in it */
-	bool is_partial;       /* a child was born or died since children was read */
-	struct fetch *fetches; /* TREE_QUERIES of them, or NULL: none under way */
-	uint32_t epoch;	       /* in which parts was learned */
+	const char **sorted; /* the names in children; NULL: not needed yet */
+	int64_t changed;     /* ms: the newest change seen among the children */
+	uint64_t listing;    /* the number among tree->news of the reading of children */
+	int64_t listed : 48; /* ms: when that was */
+	uint8_t misses;	     /* names asked for and not found in it, up to MISSES_MIN */
+	bool is_partial;     /* a child was born or died since */
+};
+
+/* There are many, so what few need is elsewhere, and what is left stands so that it fits. */
+struct node {
+	struct paths_entry place;
+	struct node *prev, *next;    /* least recently used first */
+	struct bytes *data;	     /* kept while unverified: the znode may turn out unchanged */
+	struct directory *directory; /* NULL: it is not known to have had children */
+	uint64_t serial;	     /* no other node has it, ever */
+	uint64_t died;		     /* the number of the news that it is not there; 0: it is, or may be */
+	int64_t checked : 48;	     /* ms: when PART_ABSENT or PART_SECRET, or anything in ttl mode, was last read */
 	uint8_t parts;
-	bool is_hashed;
-	char path[];
+	uint8_t fetches; /* bit by query: it is among tree->fetches */
+	/* Its Stat, without what is in the directory: where there is none, pzxid is the czxid and the counts are 0. */
+	int64_t czxid, mzxid, ctime, mtime, ephemeral_owner;
+	int32_t version, aversion, data_length;
+	uint32_t epoch;	 /* in which parts was learned */
+	uint32_t events; /* that the node was told of, or its children's births and deaths */
+	uint32_t sets;	 /* those of them that told of its data */
+	char name[];
 };
 
 struct tree {
 	pthread_mutex_t lock; /* a leaf, over everything */
-	struct node *nodes;   /* hash by path */
+	struct paths nodes;
+	struct table fetches; /* by node and query */
 	struct node *lru;
-	size_t limit, bytes;
+	size_t limit, bytes; /* bytes: of nodes and what is in them */
 	int ttl;
 	bool is_watching;
 	uint32_t epoch;
@@ -68,12 +78,30 @@ struct tree {
 	uint64_t news; /* counts absences learned, and listings */
 };
 
+static uint64_t hash_of(const struct node *node, enum tree_query query)
+{
+	return (uintptr_t)node + query;
+}
+
+static uint64_t hash_fetch(const struct table *table, const struct table_link *link)
+{
+	const struct fetch *fetch = table_element(link, struct fetch, link);
+
+	(void)table;
+	return hash_of(fetch->node, fetch->query);
+}
+
 struct tree *tree_new(size_t limit, int ttl)
 {
 	struct tree *tree = calloc(1, sizeof(*tree));
 
 	if (!tree)
 		return NULL;
+	tree->fetches = (struct table)TABLE_INIT(hash_fetch);
+	if (!paths_init(&tree->nodes, offsetof(struct node, name))) {
+		free(tree);
+		return NULL;
+	}
 	pthread_mutex_init(&tree->lock, NULL);
 	tree->limit = limit;
 	tree->ttl = ttl;
@@ -85,13 +113,23 @@ struct tree *tree_new(size_t limit, int ttl)
 
 static size_t node_size(const struct node *node)
 {
-	return sizeof(*node) + strlen(node->path) + 1;
+	return offsetof(struct node, name) + strlen(node->name) + 1;
+}
+
+static size_t bytes_locked(const struct tree *tree)
+{
+	return tree->bytes + tree->nodes.bytes;
+}
+
+static size_t data_size(const struct bytes *data)
+{
+	return data->size ? sizeof(*data) + data->size : 0;
 }
 
 static void drop_data(struct tree *tree, struct node *node)
 {
 	if (node->data)
-		tree->bytes -= sizeof(*node->data) + node->data->size;
+		tree->bytes -= data_size(node->data);
 	bytes_put(node->data);
 	node->data = NULL;
 	node->parts &= (uint8_t)~PART_DATA;
@@ -99,59 +137,130 @@ static void drop_data(struct tree *tree, struct node *node)
 
 static void drop_children(struct tree *tree, struct node *node)
 {
-	if (node->children)
-		tree->bytes -= node->children->size;
-	listing_put(node->children);
-	node->children = NULL;
-	free(node->sorted);
-	node->sorted = NULL;
+	struct directory *directory = node->directory;
+
 	node->parts &= (uint8_t) ~(PART_CHILDREN | PART_NAMES);
+	if (!directory)
+		return;
+	if (directory->children)
+		tree->bytes -= directory->children->size;
+	listing_put(directory->children);
+	directory->children = NULL;
+	free(directory->sorted);
+	directory->sorted = NULL;
+}
+
+static void drop_directory(struct tree *tree, struct node *node)
+{
+	drop_children(tree, node);
+	if (node->directory)
+		tree->bytes -= sizeof(*node->directory);
+	free(node->directory);
+	node->directory = NULL;
+}
+
+/* The node's, made if it has none. NULL: no memory. */
+static struct directory *directory_locked(struct tree *tree, struct node *node)
+{
+	if (node->directory)
+		return node->directory;
+	node->directory = calloc(1, sizeof(*node->directory));
+	if (node->directory) {
+		node->directory->pzxid = node->czxid;
+		tree->bytes += sizeof(*node->directory);
+	}
+	return node->directory;
+}
+
+static int64_t pzxid_of(const struct node *node)
+{
+	return node->directory ? node->directory->pzxid : node->czxid;
+}
+
+static struct node_stat stat_of(const struct node *node)
+{
+	const struct directory *directory = node->directory;
+
+	return (struct node_stat){ .czxid = node->czxid,
+		.mzxid = node->mzxid,
+		.pzxid = pzxid_of(node),
+		.ctime = node->ctime,
+		.mtime = node->mtime,
+		.ephemeral_owner = node->ephemeral_owner,
+		.version = node->version,
+		.cversion = directory ? directory->cversion : 0,
+		.aversion = node->aversion,
+		.data_length = node->data_length,
+		.num_children = directory ? directory->num_children : 0 };
+}
+
+/* False: no memory, nothing has changed. */
+static bool set_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat)
+{
+	bool is_as_born = stat->pzxid == stat->czxid && stat->cversion == 0 && stat->num_children == 0;
+	struct directory *directory = is_as_born ? node->directory : directory_locked(tree, node);
+
+	if (!directory && !is_as_born)
+		return false;
+	if (directory) {
+		directory->pzxid = stat->pzxid;
+		directory->cversion = stat->cversion;
+		directory->num_children = stat->num_children;
+	}
+	node->czxid = stat->czxid;
+	node->mzxid = stat->mzxid;
+	node->ctime = stat->ctime;
+	node->mtime = stat->mtime;
+	node->ephemeral_owner = stat->ephemeral_owner;
+	node->version = stat->version;
+	node->aversion = stat->aversion;
+	node->data_length = stat->data_length;
+	return true;
 }
 
 static void node_free(struct tree *tree, struct node *node)
 {
 	drop_data(tree, node);
-	drop_children(tree, node);
+	drop_directory(tree, node);
 	tree->bytes -= node_size(node);
-	if (node->is_hashed)
-		HASH_DEL(tree->nodes, node);
+	paths_remove(&tree->nodes, node);
 	DL_DELETE(tree->lru, node);
-	free(node->fetches);
 	free(node);
 }
 
 void tree_free(struct tree *tree)
 {
+	struct table_link *fetch;
 	struct node *node, *next;
 
 	if (!tree)
 		return;
+	while ((fetch = table_first(&tree->fetches))) {
+		table_remove(&tree->fetches, fetch);
+		free(table_element(fetch, struct fetch, link));
+	}
 	DL_FOREACH_SAFE (tree->lru, node, next)
 		node_free(tree, node);
+	table_release(&tree->fetches);
+	paths_release(&tree->nodes);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree);
 }
 
-static struct node *find_locked(struct tree *tree, const char *path, size_t size)
+static struct node *find_locked(const struct tree *tree, const char *path)
 {
-	struct node *node;
-
-	HASH_FIND(hh, tree->nodes, path, size, node);
-	return node;
+	return paths_find(&tree->nodes, path, strlen(path));
 }
 
-static struct node *add_locked(struct tree *tree, const char *path, size_t size)
+static struct node *add_locked(struct tree *tree, const char *path)
 {
-	struct node *node = calloc(1, sizeof(*node) + size + 1);
+	struct node *node = calloc(1, offsetof(struct node, name) + paths_name_size(path));
 
 	if (!node)
 		return NULL;
-	memcpy(node->path, path, size);
 	node->epoch = tree->epoch;
 	node->serial = ++tree->last_serial;
-	node->is_hashed = true;
-	HASH_ADD_KEYPTR(hh, tree->nodes, node->path, size, node);
-	if (!node->is_hashed) {
+	if (!paths_add(&tree->nodes, node, path)) {
 		free(node);
 		return NULL;
 	}
@@ -174,13 +283,13 @@ static struct node *parent_locked(struct tree *tree, const char *path)
 
 	if (!slash || slash[1] == '\0')
 		return NULL; /* the root has none */
-	return find_locked(tree, path, slash == path ? 1 : (size_t)(slash - path));
+	return paths_find(&tree->nodes, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
 /* The node is about to be forgotten, and may be the only one to tell that the name is taken. */
 static void forget_name_locked(struct tree *tree, const struct node *node)
 {
-	struct node *parent = parent_locked(tree, node->path);
+	struct node *parent = paths_find_parent(&tree->nodes, node);
 
 	if (parent)
 		parent->parts &= (uint8_t)~PART_NAMES;
@@ -191,10 +300,10 @@ static void evict_locked(struct tree *tree, const struct node *keep)
 {
 	struct node *node, *next;
 
-	if (tree->bytes <= tree->limit)
+	if (bytes_locked(tree) <= tree->limit)
 		return;
 	DL_FOREACH_SAFE (tree->lru, node, next) {
-		if (tree->bytes <= tree->limit)
+		if (bytes_locked(tree) <= tree->limit)
 			break;
 		if (node != keep && !node->fetches) {
 			forget_name_locked(tree, node);
@@ -205,24 +314,24 @@ static void evict_locked(struct tree *tree, const struct node *keep)
 
 /* --- Validity --- */
 
-/* Whether the parts may be served now. */
 /* Whether it ever had one, perhaps an older. "/" was not made by a transaction. */
 static bool has_stat(const struct node *node)
 {
-	return node->stat.czxid || node->stat.pzxid;
+	return node->czxid || pzxid_of(node);
 }
 
+/* Whether the parts may be served now. */
 static bool is_valid_locked(const struct tree *tree, const struct node *node, unsigned parts, int64_t now)
 {
 	if (node->epoch != tree->epoch || (node->parts & parts) != parts)
 		return false;
 	if (!tree->is_watching) {
-		int64_t read = parts & PART_CHILDREN ? node->listed : node->checked;
+		int64_t read = parts & PART_CHILDREN ? node->directory->listed : node->checked;
 
 		return now - read < tree->ttl;
 	}
 	if (parts & (PART_CHILDREN | PART_NAMES))
-		return now - node->listed < TREE_UNSEEN_MS;
+		return now - node->directory->listed < TREE_UNSEEN_MS;
 	if (parts & (PART_ABSENT | PART_SECRET))
 		return now - node->checked < TREE_UNSEEN_MS;
 	return true;
@@ -230,11 +339,13 @@ static bool is_valid_locked(const struct tree *tree, const struct node *node, un
 
 static void fill_locked(const struct node *node, enum tree_query query, struct node_info *info)
 {
+	const struct directory *directory = node->directory;
+
 	memset(info, 0, sizeof(*info));
-	info->stat = node->stat;
-	info->changed = node->changed > node->stat.mtime ? node->changed : node->stat.mtime;
+	info->stat = stat_of(node);
+	info->changed = directory && directory->changed > node->mtime ? directory->changed : node->mtime;
 	if (query == TREE_CHILDREN)
-		info->children = listing_get(node->children);
+		info->children = directory ? listing_get(directory->children) : NULL;
 	else if (node->parts & PART_SECRET)
 		info->data_error = -EACCES;
 	else
@@ -261,18 +372,19 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_named(struct node *node, const char *name)
+static bool is_named(struct directory *directory, const char *name)
 {
-	size_t count = node->children->count;
+	const struct listing *children = directory->children;
+	size_t count = children->count;
 
-	if (!node->sorted) {
-		node->sorted = malloc((count + 1) * sizeof(*node->sorted));
-		if (!node->sorted)
+	if (!directory->sorted) {
+		directory->sorted = malloc((count + 1) * sizeof(*directory->sorted));
+		if (!directory->sorted)
 			return true; /* as far as we know */
-		memcpy(node->sorted, node->children->names, count * sizeof(*node->sorted));
-		qsort(node->sorted, count, sizeof(*node->sorted), compare_names);
+		memcpy(directory->sorted, children->names, count * sizeof(*directory->sorted));
+		qsort(directory->sorted, count, sizeof(*directory->sorted), compare_names);
 	}
-	return bsearch(&name, node->sorted, count, sizeof(*node->sorted), compare_names) != NULL;
+	return bsearch(&name, directory->sorted, count, sizeof(*directory->sorted), compare_names) != NULL;
 }
 
 /* Whether the path is known not to be there by the names in its directory. Its node here, if there is one, has died. */
@@ -282,7 +394,8 @@ static bool is_absent_locked(struct tree *tree, const struct node *node, const c
 
 	if (!parent || !is_valid_locked(tree, parent, PART_NAMES, now))
 		return false;
-	return (node && node->died > parent->listing) || !is_named(parent, strrchr(path, '/') + 1);
+	return (node && node->died > parent->directory->listing) ||
+		!is_named(parent->directory, strrchr(path, '/') + 1);
 }
 
 /* Contents that are probably still good and not small are verified rather than fetched again. */
@@ -297,40 +410,79 @@ static enum stream_read choose_read(const struct node *node, enum tree_query que
 
 /* --- Asking --- */
 
-static int wait_locked(struct node *node, enum tree_query query, struct tree_waiter *waiter, enum stream_read *read)
+static struct fetch *find_fetch_locked(const struct tree *tree, const struct node *node, enum tree_query query)
 {
-	struct fetch *fetch;
+	struct table_link *link = table_chain(&tree->fetches, hash_of(node, query));
 
-	if (!node->fetches)
-		node->fetches = calloc(TREE_QUERIES, sizeof(*node->fetches));
-	if (!node->fetches)
+	for (; link; link = link->next) {
+		struct fetch *fetch = table_element(link, struct fetch, link);
+
+		if (fetch->node == node && fetch->query == query)
+			return fetch;
+	}
+	return NULL;
+}
+
+static bool is_fetched(const struct node *node, enum tree_query query)
+{
+	return node->fetches & (1u << query);
+}
+
+/* NULL: no memory. */
+static struct fetch *begin_fetch_locked(struct tree *tree, struct node *node, enum tree_query query)
+{
+	struct fetch *fetch = malloc(sizeof(*fetch));
+
+	if (!fetch)
+		return NULL;
+	*fetch = (struct fetch){ .node = node, .query = query };
+	table_add(&tree->fetches, &fetch->link);
+	node->fetches |= (uint8_t)(1u << query);
+	return fetch;
+}
+
+/* Gives who waited. */
+static struct tree_waiter *end_fetch_locked(struct tree *tree, struct node *node, enum tree_query query)
+{
+	struct fetch *fetch = find_fetch_locked(tree, node, query);
+	struct tree_waiter *waiters = fetch->waiters;
+
+	node->fetches &= (uint8_t) ~(1u << query);
+	table_remove(&tree->fetches, &fetch->link);
+	free(fetch);
+	return waiters;
+}
+
+static int wait_locked(struct tree *tree, struct node *node, enum tree_query query, struct tree_waiter *waiter,
+	enum stream_read *read)
+{
+	int step = is_fetched(node, query) ? TREE_WAITING : TREE_FETCH;
+	struct fetch *fetch =
+		step == TREE_WAITING ? find_fetch_locked(tree, node, query) : begin_fetch_locked(tree, node, query);
+
+	if (!fetch)
 		return -ENOMEM;
-	fetch = &node->fetches[query];
-	waiter->next = NULL;
 	LL_PREPEND(fetch->waiters, waiter);
-	if (fetch->is_under_way)
-		return TREE_WAITING;
-	fetch->is_under_way = true;
-	*read = choose_read(node, query);
-	return TREE_FETCH;
+	if (step == TREE_FETCH)
+		*read = choose_read(node, query);
+	return step;
 }
 
 int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t now, struct tree_waiter *waiter,
 	enum stream_read *read, int *error, struct node_info *info)
 {
-	size_t size = strlen(path);
 	struct node *node;
 	int step = -ENOMEM;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, size);
+	node = find_locked(tree, path);
 	if ((!node || node->died) && is_absent_locked(tree, node, path, now)) {
 		tree->hits++;
 		*error = -ENOENT;
 		step = TREE_READY;
 		node = NULL;
 	} else if (!node) {
-		node = add_locked(tree, path, size);
+		node = add_locked(tree, path);
 	}
 	if (node) {
 		used_locked(tree, node);
@@ -341,7 +493,7 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 				fill_locked(node, query, info);
 		} else {
 			tree->misses++;
-			step = wait_locked(node, query, waiter, read);
+			step = wait_locked(tree, node, query, waiter, read);
 		}
 	}
 	pthread_mutex_unlock(&tree->lock);
@@ -353,39 +505,48 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 static void note_listing_locked(struct tree *tree, struct node *node, int64_t now)
 {
 	node->parts |= PART_CHILDREN | PART_NAMES;
-	node->listed = now;
-	node->listing = ++tree->news;
+	node->directory->listed = now;
+	node->directory->listing = ++tree->news;
 }
 
-/* Takes a Stat read from the server, and with it decides what of an older epoch is still true. */
-static void take_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat, int64_t now)
+/* Takes a Stat read from the server, and with it decides what of an older epoch is still true. False: no memory. */
+static bool take_stat_locked(struct tree *tree, struct node *node, const struct node_stat *stat, int64_t now)
 {
-	bool same = node->stat.czxid == stat->czxid;
+	bool same = node->czxid == stat->czxid;
+	bool same_data = same && node->mzxid == stat->mzxid;
+	bool same_children = same && pzxid_of(node) == stat->pzxid;
+	struct directory *directory;
 
-	if (!same || node->stat.mzxid != stat->mzxid)
+	if (!set_stat_locked(tree, node, stat)) {
+		node->parts = 0;
+		return false;
+	}
+	if (!same_data)
 		drop_data(tree, node);
 	else if (node->data)
 		node->parts |= PART_DATA;
-	if (!same || (node->is_partial ? node->epoch != tree->epoch : node->stat.pzxid != stat->pzxid)) {
+	directory = node->directory;
+	if (directory && directory->is_partial)
+		same_children = same && node->epoch == tree->epoch;
+	if (!same_children)
 		drop_children(tree, node);
-	} else if (node->children && node->epoch != tree->epoch) {
+	else if (directory && directory->children && node->epoch != tree->epoch)
 		note_listing_locked(tree, node, now);
-	}
-	if (!same)
-		node->changed = 0;
+	if (directory && !same)
+		directory->changed = 0;
 	node->parts &= (uint8_t) ~(PART_ABSENT | PART_SECRET);
 	node->parts |= PART_STAT;
 	node->died = 0;
-	node->stat = *stat;
 	node->epoch = tree->epoch;
 	node->checked = now;
+	return true;
 }
 
 static void take_absence_locked(struct tree *tree, struct node *node, int64_t now)
 {
 	drop_data(tree, node);
-	drop_children(tree, node);
-	memset(&node->stat, 0, sizeof(node->stat));
+	drop_directory(tree, node);
+	(void)set_stat_locked(tree, node, &(struct node_stat){ 0 }); /* which takes no memory */
 	node->parts = PART_ABSENT;
 	node->died = ++tree->news;
 	node->epoch = tree->epoch;
@@ -399,18 +560,24 @@ static bool take_data_locked(struct tree *tree, struct node *node, const struct 
 	node->data = bytes_new(reply->data, reply->data_size);
 	if (!node->data)
 		return false;
-	tree->bytes += sizeof(*node->data) + node->data->size;
+	tree->bytes += data_size(node->data);
 	node->parts |= PART_DATA;
 	return true;
 }
 
-static void take_children_locked(struct tree *tree, struct node *node, struct listing *children, int64_t now)
+/* False: no memory. */
+static bool take_children_locked(struct tree *tree, struct node *node, struct listing *children, int64_t now)
 {
+	struct directory *directory = directory_locked(tree, node);
+
 	drop_children(tree, node);
-	node->children = listing_get(children);
-	node->is_partial = false;
+	if (!directory)
+		return false;
+	directory->children = listing_get(children);
+	directory->is_partial = false;
 	tree->bytes += children->size;
 	note_listing_locked(tree, node, now);
+	return true;
 }
 
 /* Gives the error for the waiters, or 1: *read must be sent first. */
@@ -430,34 +597,22 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 	if (reply->error)
 		return reply->error;
 	if (*read == STREAM_EXISTS && (node->parts & PART_SECRET) && node->epoch == tree->epoch && !node->data) {
-		take_stat_locked(tree, node, &reply->stat, now);
+		if (!take_stat_locked(tree, node, &reply->stat, now))
+			return -ENOMEM;
 		node->parts |= PART_SECRET;
 		return 0;
 	}
-	take_stat_locked(tree, node, &reply->stat, now);
+	if (!take_stat_locked(tree, node, &reply->stat, now))
+		return -ENOMEM;
 	if (*read == STREAM_GET && !take_data_locked(tree, node, reply))
 		return -ENOMEM;
-	if (query == TREE_CHILDREN)
-		take_children_locked(tree, node, reply->children, now);
+	if (query == TREE_CHILDREN && !take_children_locked(tree, node, reply->children, now))
+		return -ENOMEM;
 	if (*read == STREAM_EXISTS && !(node->parts & PART_DATA)) {
 		*read = STREAM_GET; /* it has changed meanwhile */
 		return 1;
 	}
 	return 0;
-}
-
-static struct tree_waiter *end_fetch_locked(struct node *node, enum tree_query query)
-{
-	struct tree_waiter *waiters = node->fetches[query].waiters;
-
-	memset(&node->fetches[query], 0, sizeof(node->fetches[query]));
-	for (int i = 0; i < TREE_QUERIES; i++) {
-		if (node->fetches[i].is_under_way)
-			return waiters;
-	}
-	free(node->fetches);
-	node->fetches = NULL;
-	return waiters;
 }
 
 struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_query query, enum stream_read *read,
@@ -467,13 +622,13 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path)); /* it is there: a fetch keeps it */
+	node = find_locked(tree, path); /* it is there: a fetch keeps it */
 	*error = take_reply_locked(tree, node, query, read, reply, now);
 	*again = *error == 1;
 	if (!*again) {
 		if (*error == 0)
 			fill_locked(node, query, info);
-		waiters = end_fetch_locked(node, query);
+		waiters = end_fetch_locked(tree, node, query);
 		evict_locked(tree, node);
 	}
 	pthread_mutex_unlock(&tree->lock);
@@ -486,24 +641,26 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 static void children_changed_locked(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall)
 {
 	struct node *parent = parent_locked(tree, path);
-	size_t size = strlen(path);
+	struct directory *directory;
 
 	if (!parent)
 		return;
-	if (type == WIRE_CREATED && (parent->parts & PART_NAMES) && !find_locked(tree, path, size) &&
-		!add_locked(tree, path, size))
+	if (type == WIRE_CREATED && (parent->parts & PART_NAMES) && !find_locked(tree, path) && !add_locked(tree, path))
 		parent->parts &= (uint8_t)~PART_NAMES;
 	if (!(parent->parts & PART_NAMES))
 		drop_children(tree, parent);
 	parent->parts &= (uint8_t)~PART_CHILDREN;
-	parent->is_partial = true;
 	parent->events++;
-	if (parent->stat.cversion == 0)
+	directory = directory_locked(tree, parent);
+	if (!directory || directory->cversion == 0)
 		parent->parts &= (uint8_t)~PART_STAT; /* with the first child more may change; the root has no counts */
-	parent->stat.cversion++;		      /* DataNode.copyStat: 2 * births - children */
-	parent->stat.num_children += type == WIRE_CREATED ? 1 : -1;
-	if (wall > parent->changed)
-		parent->changed = wall;
+	if (!directory)
+		return;	       /* its time will be an older one */
+	directory->cversion++; /* DataNode.copyStat: 2 * births - children */
+	directory->num_children += type == WIRE_CREATED ? 1 : -1;
+	directory->is_partial = true;
+	if (wall > directory->changed)
+		directory->changed = wall;
 }
 
 void tree_event(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall)
@@ -511,7 +668,7 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	if (node) {
 		node->events++;
 		node->died = type == WIRE_DELETED ? ++tree->news : 0;
@@ -523,7 +680,7 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 	} else if (node) {
 		node->parts = 0;
 		drop_data(tree, node);
-		drop_children(tree, node);
+		drop_directory(tree, node);
 	}
 	if (type != WIRE_DATA_CHANGED)
 		children_changed_locked(tree, type, path, wall);
@@ -553,12 +710,12 @@ void tree_changed_by_us(struct tree *tree, const char *path, const struct tree_m
 	bool was_told;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	was_told = node && tree->epoch == mark->epoch && node->serial == mark->serial && node->events != mark->events;
-	if (node && !was_told && (zxid == 0 || node->stat.mzxid < zxid))
+	if (node && !was_told && (zxid == 0 || node->mzxid < zxid))
 		node->parts = 0;
 	node = is_birth_or_death && !was_told ? parent_locked(tree, path) : NULL;
-	if (node && (zxid == 0 || node->stat.pzxid < zxid))
+	if (node && (zxid == 0 || pzxid_of(node) < zxid))
 		node->parts &= (uint8_t) ~(PART_STAT | PART_CHILDREN | PART_NAMES);
 	pthread_mutex_unlock(&tree->lock);
 }
@@ -566,21 +723,20 @@ void tree_changed_by_us(struct tree *tree, const char *path, const struct tree_m
 struct tree_mark tree_mark(struct tree *tree, const char *path)
 {
 	struct tree_mark mark = { 0 };
-	size_t size = strlen(path);
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = tree->is_watching ? find_locked(tree, path, size) : NULL;
+	node = tree->is_watching ? find_locked(tree, path) : NULL;
 	if (tree->is_watching && !node)
-		node = add_locked(tree, path, size);
+		node = add_locked(tree, path);
 	if (node)
 		mark = (struct tree_mark){ .serial = node->serial,
 			.epoch = tree->epoch,
 			.events = node->events,
 			.sets = node->sets };
 	if (node && is_valid_locked(tree, node, PART_STAT, 0)) {
-		mark.czxid = node->stat.czxid;
-		mark.version = node->stat.version;
+		mark.czxid = node->czxid;
+		mark.version = node->version;
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return mark;
@@ -592,7 +748,7 @@ uint32_t tree_events_since(struct tree *tree, const char *path, const struct tre
 	uint32_t events = 0;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	if (node && mark->serial && tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial)
 		events = node->events - mark->events;
 	pthread_mutex_unlock(&tree->lock);
@@ -605,7 +761,7 @@ bool tree_has_passed(struct tree *tree, const char *path, const struct tree_mark
 	bool has_passed;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	has_passed = mark->czxid && stat->czxid == mark->czxid && stat->version > mark->version && node &&
 		tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial &&
 		node->sets - mark->sets >= (uint32_t)(stat->version - mark->version);
@@ -622,11 +778,10 @@ void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark
 	struct node *node;
 
 	pthread_mutex_lock(&tree->lock);
-	node = find_locked(tree, path, strlen(path));
+	node = find_locked(tree, path);
 	if (node && tree->is_watching && tree->epoch == mark->epoch && node->serial == mark->serial &&
 		node->events == mark->events + events) {
-		take_stat_locked(tree, node, stat, now);
-		if (!take_data_locked(tree, node, &reply))
+		if (!take_stat_locked(tree, node, stat, now) || !take_data_locked(tree, node, &reply))
 			node->parts = 0;
 	}
 	evict_locked(tree, node);
@@ -635,22 +790,24 @@ void tree_fill(struct tree *tree, const char *path, const struct tree_mark *mark
 
 bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum stream_read *read, char **parent)
 {
+	struct directory *directory;
 	struct node *node;
 
 	*parent = NULL;
 	pthread_mutex_lock(&tree->lock);
 	node = tree->is_watching ? parent_locked(tree, path) : NULL;
-	if (node && ++node->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
-		!is_valid_locked(tree, node, PART_NAMES, now) && node->stat.num_children < NAMES_MAX &&
-		!(node->fetches && node->fetches[TREE_CHILDREN].is_under_way)) {
-		if (!node->fetches)
-			node->fetches = calloc(TREE_QUERIES, sizeof(*node->fetches));
-		if (node->fetches)
-			*parent = strdup(node->path);
-		if (*parent) {
-			node->fetches[TREE_CHILDREN].is_under_way = true;
-			*read = choose_read(node, TREE_CHILDREN);
+	directory = node ? directory_locked(tree, node) : NULL;
+	if (directory && directory->misses < MISSES_MIN)
+		directory->misses++;
+	if (directory && directory->misses >= MISSES_MIN && node->epoch == tree->epoch && has_stat(node) &&
+		!is_valid_locked(tree, node, PART_NAMES, now) && directory->num_children < NAMES_MAX &&
+		!is_fetched(node, TREE_CHILDREN)) {
+		*parent = paths_path(&tree->nodes, node);
+		if (*parent && !begin_fetch_locked(tree, node, TREE_CHILDREN)) {
+			free(*parent);
+			*parent = NULL;
 		}
+		*read = choose_read(node, TREE_CHILDREN);
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return *parent != NULL;
@@ -661,8 +818,8 @@ struct tree_stats tree_stats(struct tree *tree)
 	struct tree_stats stats;
 
 	pthread_mutex_lock(&tree->lock);
-	stats = (struct tree_stats){ .nodes = HASH_COUNT(tree->nodes),
-		.bytes = tree->bytes,
+	stats = (struct tree_stats){ .nodes = paths_count(&tree->nodes),
+		.bytes = bytes_locked(tree),
 		.hits = tree->hits,
 		.misses = tree->misses };
 	pthread_mutex_unlock(&tree->lock);

@@ -287,6 +287,21 @@ static int measure_names(struct wire_in in, int32_t count, uint32_t *kept, size_
 	return 0;
 }
 
+/* For so many names with size bytes of text. NULL: no memory. */
+static struct listing *listing_new(uint32_t count, size_t size)
+{
+	struct listing *listing;
+
+	size += sizeof(*listing) + count * sizeof(listing->names[0]);
+	listing = malloc(size);
+	if (!listing)
+		return NULL;
+	atomic_init(&listing->refs, 1);
+	listing->count = count;
+	listing->size = size;
+	return listing;
+}
+
 /* Only after measure_names accepted the same strings. */
 static void copy_names(struct wire_in *in, int32_t count, struct listing *listing)
 {
@@ -319,13 +334,9 @@ int wire_get_names(struct wire_in *in, struct listing **listing)
 		return -EBADMSG;
 	if (measure_names(*in, count, &kept, &size) < 0)
 		return -EBADMSG;
-	size += sizeof(*made) + kept * sizeof(made->names[0]);
-	made = malloc(size);
+	made = kept ? listing_new(kept, size) : listing_of_none();
 	if (!made)
 		return -ENOMEM;
-	atomic_init(&made->refs, 1);
-	made->count = kept;
-	made->size = size;
 	copy_names(in, count, made);
 	*listing = made;
 	return 0;

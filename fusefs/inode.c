@@ -5,11 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(element) ((element)->is_hashed = false)
-#include <uthash.h>
-#include <utlist.h>
-
+#include "cache/util/paths.h"
+#include "cache/util/table.h"
 #include "fusefs/names.h"
 
 /* What makes an inode the one it is. */
@@ -20,35 +17,35 @@ struct key {
 	const char *path;
 };
 
-/* A path that inodes stand for: one that lives, and those before it that the kernel has not forgotten. */
-struct place {
-	UT_hash_handle hh;
-	struct inode *inodes;
-	bool is_hashed;
-	char path[];
+/* There are as many as the kernel has looked up, so they are small. Several may stand for a path: one that lives, and those before it
+ * that the kernel has not forgotten, the oldest first. */
+struct inode {
+	struct paths_entry place;
+	struct table_link by_number;
+	fuse_ino_t number;
+	int64_t czxid;
+	uint64_t lookups : 48;
+	enum inode_type type : 1;
+	enum kind kind : 2;
+	bool is_dead : 1;
+	bool is_mourned : 1;   /* dead, and that is to be announced, */
+	bool is_buried : 1;    /* or has been */
+	bool is_announced : 1; /* its birth was */
+	bool is_seen : 1;      /* somebody but the announcer has looked it up */
+	char name[];
 };
 
-struct inode {
-	UT_hash_handle hh;
-	struct inode *prev, *next;		 /* in place->inodes */
-	struct inode *unborn_prev, *unborn_next; /* in inodes->unborn, while its czxid is INODE_UNBORN */
-	struct place *place;
-	fuse_ino_t number;
-	uint64_t lookups;
-	struct key key; /* its path is the place's */
-	bool is_dead;
-	bool is_mourned;   /* dead, and that is to be announced, */
-	bool is_buried;	   /* or has been */
-	bool is_announced; /* its birth was */
-	bool is_seen;	   /* somebody but the announcer has looked it up */
-	bool is_hashed;
+/* An inode that no znode is known of, while its czxid is INODE_UNBORN; dead ones too. */
+struct unborn {
+	struct table_link link;
+	struct inode *inode;
 };
 
 struct inodes {
 	pthread_mutex_t lock; /* a leaf, over everything */
-	struct inode *by_number;
-	struct place *places;
-	struct inode *unborn;  /* that no znode is known of; dead ones too */
+	struct table by_number;
+	struct paths by_path;
+	struct table unborn;   /* by number */
 	uint64_t unborn_count; /* ever, and of those entered dead */
 	bool with_symlinks;    /* never changes */
 };
@@ -74,80 +71,126 @@ static struct key key_of(const struct inodes *inodes, enum inode_type type, cons
 	};
 }
 
-static bool same_key(const struct key *a, const struct key *b)
+static bool has_key(const struct inode *inode, const struct key *key)
 {
-	return a->czxid == b->czxid && a->type == b->type && a->kind == b->kind && strcmp(a->path, b->path) == 0;
+	return inode->czxid == key->czxid && inode->type == key->type && inode->kind == key->kind;
 }
 
-/* FNV-1a over the path, then the finaliser of MurmurHash3 over all. */
+/* Of the path, then the finaliser of MurmurHash3 over all. */
 static fuse_ino_t hash_key(const struct key *key)
 {
-	uint64_t hash = 0xcbf29ce484222325u;
+	uint64_t hash = paths_hash(key->path);
 
-	for (const char *c = key->path; *c; c++)
-		hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
 	hash ^= (uint64_t)key->czxid * 0x9e3779b97f4a7c15u + (uint64_t)key->type * 3 + (uint64_t)key->kind;
 	hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
 	hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53u;
 	return hash ^ (hash >> 33);
 }
 
-static struct inode *find_locked(struct inodes *inodes, fuse_ino_t number)
+static uint64_t number_of(const struct table *table, const struct table_link *link)
 {
-	struct inode *inode;
-
-	HASH_FIND(hh, inodes->by_number, &number, sizeof(number), inode);
-	return inode;
+	(void)table;
+	return table_element(link, struct inode, by_number)->number;
 }
 
-static struct place *find_place_locked(struct inodes *inodes, const char *path)
+static uint64_t number_of_unborn(const struct table *table, const struct table_link *link)
 {
-	struct place *place;
-
-	HASH_FIND(hh, inodes->places, path, strlen(path), place);
-	return place;
+	(void)table;
+	return table_element(link, struct unborn, link)->inode->number;
 }
 
-/* The file at this place that waits for its znode; NULL: there is none. */
-static struct inode *find_unborn_locked(struct place *place)
+static struct inode *find_locked(const struct inodes *inodes, fuse_ino_t number)
 {
-	struct inode *inode = NULL;
+	struct table_link *link = table_chain(&inodes->by_number, number);
 
-	if (!place)
-		return NULL;
-	DL_FOREACH (place->inodes, inode) {
-		if (inode->key.czxid == INODE_UNBORN && !inode->is_dead)
-			break;
+	for (; link; link = link->next) {
+		struct inode *inode = table_element(link, struct inode, by_number);
+
+		if (inode->number == number)
+			return inode;
 	}
+	return NULL;
+}
+
+/* Those that stand for the path: the first, and the one after another. NULL: there is none. */
+static struct inode *first_locked(const struct inodes *inodes, const char *path)
+{
+	return paths_find(&inodes->by_path, path, strlen(path));
+}
+
+static struct inode *next_locked(const struct inodes *inodes, const struct inode *inode)
+{
+	return paths_next(&inodes->by_path, inode);
+}
+
+/* --- Without a znode --- */
+
+static bool is_unborn(const struct inode *inode)
+{
+	return inode->czxid == INODE_UNBORN;
+}
+
+/* Among the inodes of a path, the file that waits for its znode; NULL: there is none. */
+static struct inode *find_unborn_locked(const struct inodes *inodes, struct inode *first)
+{
+	struct inode *inode = first;
+
+	while (inode && !(is_unborn(inode) && !inode->is_dead))
+		inode = next_locked(inodes, inode);
 	return inode;
+}
+
+/* False: no memory. */
+static bool note_unborn_locked(struct inodes *inodes, struct inode *inode)
+{
+	struct unborn *unborn = malloc(sizeof(*unborn));
+
+	if (!unborn)
+		return false;
+	unborn->inode = inode;
+	table_add(&inodes->unborn, &unborn->link);
+	return true;
+}
+
+static void forget_unborn_locked(struct inodes *inodes, const struct inode *inode)
+{
+	struct table_link *link = table_chain(&inodes->unborn, inode->number);
+
+	while (link && table_element(link, struct unborn, link)->inode != inode)
+		link = link->next;
+	if (!link)
+		return;
+	table_remove(&inodes->unborn, link);
+	free(table_element(link, struct unborn, link));
 }
 
 /* The file has a znode now, or never will. */
 static void born_locked(struct inodes *inodes, struct inode *inode, int64_t czxid)
 {
-	inode->key.czxid = czxid;
-	DL_DELETE2(inodes->unborn, inode, unborn_prev, unborn_next);
+	forget_unborn_locked(inodes, inode);
+	inode->czxid = czxid;
 }
 
-/* The inode with this key at its place. A file that waits for its znode becomes this one. */
-static struct inode *find_at_locked(struct inodes *inodes, struct place *place, const struct key *key)
-{
-	struct inode *inode = NULL;
+/* --- Finding, adding, removing --- */
 
-	if (!place)
-		return NULL;
-	DL_FOREACH (place->inodes, inode) {
-		if (same_key(&inode->key, key))
-			return inode;
-	}
-	inode = key->type == INODE_NODE && key->kind == KIND_FILE ? find_unborn_locked(place) : NULL;
+/* The inode with this key among those of its path. A file that waits for its znode becomes this one. */
+static struct inode *find_at_locked(struct inodes *inodes, struct inode *first, const struct key *key)
+{
+	struct inode *inode = first;
+
+	while (inode && !has_key(inode, key))
+		inode = next_locked(inodes, inode);
+	if (inode || key->type != INODE_NODE || key->kind != KIND_FILE)
+		return inode;
+	inode = find_unborn_locked(inodes, first);
 	if (inode)
 		born_locked(inodes, inode, key->czxid);
 	return inode;
 }
 
-/* The inode with this key, or NULL and the number it is to have. */
-static struct inode *find_key_locked(struct inodes *inodes, const struct key *key, fuse_ino_t *number)
+/* The inode with this key, or NULL and the number it is to have. first: of its path. */
+static struct inode *find_key_locked(struct inodes *inodes, struct inode *first, const struct key *key,
+	fuse_ino_t *number)
 {
 	struct inode *inode;
 
@@ -155,7 +198,7 @@ static struct inode *find_key_locked(struct inodes *inodes, const struct key *ke
 		*number = FUSE_ROOT_ID;
 		return find_locked(inodes, *number);
 	}
-	inode = find_at_locked(inodes, find_place_locked(inodes, key->path), key);
+	inode = find_at_locked(inodes, first, key);
 	if (inode) {
 		*number = inode->number;
 		return inode;
@@ -168,63 +211,35 @@ static struct inode *find_key_locked(struct inodes *inodes, const struct key *ke
 	}
 }
 
-static struct place *place_locked(struct inodes *inodes, const char *path)
+static struct inode *inode_new(const char *path)
 {
-	struct place *place = find_place_locked(inodes, path);
-	size_t size = strlen(path);
-
-	if (place)
-		return place;
-	place = calloc(1, sizeof(*place) + size + 1);
-	if (!place)
-		return NULL;
-	memcpy(place->path, path, size);
-	place->is_hashed = true;
-	HASH_ADD_KEYPTR(hh, inodes->places, place->path, size, place);
-	if (place->is_hashed)
-		return place;
-	free(place);
-	return NULL;
-}
-
-static void put_place_locked(struct inodes *inodes, struct place *place)
-{
-	if (place->inodes)
-		return;
-	HASH_DEL(inodes->places, place);
-	free(place);
+	return calloc(1, offsetof(struct inode, name) + paths_name_size(path));
 }
 
 static struct inode *add_locked(struct inodes *inodes, const struct key *key, fuse_ino_t number)
 {
-	struct place *place = place_locked(inodes, key->path);
-	struct inode *inode = calloc(1, sizeof(*inode));
+	struct inode *inode = inode_new(key->path);
 
-	if (place && inode) {
-		inode->number = number;
-		inode->place = place;
-		inode->key = *key;
-		inode->key.path = place->path;
-		inode->is_hashed = true;
-		HASH_ADD(hh, inodes->by_number, number, sizeof(inode->number), inode);
-		if (inode->is_hashed) {
-			DL_APPEND(place->inodes, inode);
-			return inode;
-		}
+	if (!inode)
+		return NULL;
+	inode->number = number;
+	inode->czxid = key->czxid;
+	inode->type = key->type;
+	inode->kind = key->kind;
+	if (!paths_add(&inodes->by_path, inode, key->path)) {
+		free(inode);
+		return NULL;
 	}
-	if (place)
-		put_place_locked(inodes, place);
-	free(inode);
-	return NULL;
+	table_add(&inodes->by_number, &inode->by_number);
+	return inode;
 }
 
 static void remove_locked(struct inodes *inodes, struct inode *inode)
 {
-	HASH_DEL(inodes->by_number, inode);
-	if (inode->key.czxid == INODE_UNBORN)
-		DL_DELETE2(inodes->unborn, inode, unborn_prev, unborn_next);
-	DL_DELETE(inode->place->inodes, inode);
-	put_place_locked(inodes, inode->place);
+	if (is_unborn(inode))
+		forget_unborn_locked(inodes, inode);
+	table_remove(&inodes->by_number, &inode->by_number);
+	paths_remove(&inodes->by_path, inode);
 	free(inode);
 }
 
@@ -237,6 +252,12 @@ struct inodes *inodes_new(bool with_symlinks)
 	if (!inodes)
 		return NULL;
 	inodes->with_symlinks = with_symlinks;
+	inodes->by_number = (struct table)TABLE_INIT(number_of);
+	inodes->unborn = (struct table)TABLE_INIT(number_of_unborn);
+	if (!paths_init(&inodes->by_path, offsetof(struct inode, name))) {
+		free(inodes);
+		return NULL;
+	}
 	pthread_mutex_init(&inodes->lock, NULL);
 	inode = add_locked(inodes, &root, FUSE_ROOT_ID);
 	if (!inode) {
@@ -250,12 +271,15 @@ struct inodes *inodes_new(bool with_symlinks)
 
 void inodes_free(struct inodes *inodes)
 {
-	struct inode *inode, *next;
+	struct inode *inode;
 
 	if (!inodes)
 		return;
-	HASH_ITER (hh, inodes->by_number, inode, next)
+	while ((inode = paths_first(&inodes->by_path)))
 		remove_locked(inodes, inode);
+	paths_release(&inodes->by_path);
+	table_release(&inodes->by_number);
+	table_release(&inodes->unborn);
 	pthread_mutex_destroy(&inodes->lock);
 	free(inodes);
 }
@@ -270,11 +294,11 @@ int inodes_look(struct inodes *inodes, fuse_ino_t number, struct inode_view *vie
 	inode = find_locked(inodes, number);
 	if (inode) {
 		*view = (struct inode_view){ .number = number,
-			.type = inode->key.type,
-			.kind = inode->key.kind,
+			.type = inode->type,
+			.kind = inode->kind,
 			.is_dead = inode->is_dead,
-			.czxid = inode->key.czxid,
-			.path = strdup(inode->key.path) };
+			.czxid = inode->czxid,
+			.path = paths_path(&inodes->by_path, inode) };
 		err = view->path ? 0 : -ENOMEM;
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -301,27 +325,26 @@ bool inodes_match(const struct inodes *inodes, const struct inode_view *view, co
 	return key.kind == view->kind && (key.czxid == view->czxid || view->czxid == INODE_UNBORN);
 }
 
-static void bury_locked(struct place *place)
+/* first: of a path, here and below. */
+static void bury_locked(struct inodes *inodes, struct inode *first)
 {
-	struct inode *inode;
-
-	DL_FOREACH (place->inodes, inode) {
-		if (inode->key.czxid != INODE_UNBORN) /* that one it cannot have been */
+	for (struct inode *inode = first; inode; inode = next_locked(inodes, inode)) {
+		if (!is_unborn(inode)) /* that one it cannot have been */
 			inode->is_dead = true;
 	}
 }
 
-/* What stood in this place before the one that is entered is dead; unless somebody knows a younger one there already. */
-static void replace_locked(struct place *place, struct inode *entered)
+/* What stood for this path before the one that is entered is dead; unless somebody knows a younger one there already. */
+static void replace_locked(struct inodes *inodes, struct inode *first, const struct inode *entered)
 {
 	struct inode *inode;
 
-	DL_FOREACH (place->inodes, inode) {
-		if (inode->key.type == entered->key.type && inode->key.czxid > entered->key.czxid)
+	for (inode = first; inode; inode = next_locked(inodes, inode)) {
+		if (inode->type == entered->type && inode->czxid > entered->czxid)
 			return;
 	}
-	DL_FOREACH (place->inodes, inode) {
-		if (inode->key.type == entered->key.type)
+	for (inode = first; inode; inode = next_locked(inodes, inode)) {
+		if (inode->type == entered->type)
 			inode->is_dead = inode != entered;
 	}
 }
@@ -330,18 +353,19 @@ static fuse_ino_t enter(struct inodes *inodes, enum inode_type type, const char 
 	const struct bytes *data, bool by_announcer)
 {
 	const struct key key = key_of(inodes, type, path, stat, data);
+	struct inode *inode, *first;
 	fuse_ino_t number;
-	struct inode *inode;
 
 	pthread_mutex_lock(&inodes->lock);
-	inode = find_key_locked(inodes, &key, &number);
+	first = first_locked(inodes, path);
+	inode = find_key_locked(inodes, first, &key, &number);
 	if (!inode)
 		inode = add_locked(inodes, &key, number);
 	if (inode) {
 		inode->lookups++;
 		inode->is_seen |= !by_announcer;
 		inode->is_announced |= by_announcer;
-		replace_locked(inode->place, inode);
+		replace_locked(inodes, first ? first : inode, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return inode ? number : 0;
@@ -361,12 +385,10 @@ fuse_ino_t inodes_enter_announced(struct inodes *inodes, const char *path, const
 
 void inodes_died(struct inodes *inodes, const char *path)
 {
-	struct place *place;
-
+	if (inode_path_is_root(path))
+		return;
 	pthread_mutex_lock(&inodes->lock);
-	place = find_place_locked(inodes, path);
-	if (place && !inode_path_is_root(path))
-		bury_locked(place);
+	bury_locked(inodes, first_locked(inodes, path));
 	pthread_mutex_unlock(&inodes->lock);
 }
 
@@ -375,82 +397,92 @@ void inodes_died(struct inodes *inodes, const char *path)
 /* As a czxid: of an inode whose znode another inode stands for now. */
 #define INODE_REPLACED INT64_C(-2)
 
-static void replace_all_locked(struct inodes *inodes, struct place *place, enum inode_type type)
+static void replace_all_locked(struct inodes *inodes, const struct inode_place *place)
 {
-	struct inode *inode;
+	struct inode *inode = first_locked(inodes, place->path);
 
-	DL_FOREACH (place->inodes, inode) {
-		if (type == INODE_DATA && inode->key.type != INODE_DATA)
+	for (; inode; inode = next_locked(inodes, inode)) {
+		if (place->type == INODE_DATA && inode->type != INODE_DATA)
 			continue;
-		if (inode->key.czxid == INODE_UNBORN)
+		if (is_unborn(inode))
 			born_locked(inodes, inode, INODE_REPLACED);
-		inode->key.czxid = INODE_REPLACED;
+		inode->czxid = INODE_REPLACED;
 		inode->is_dead = true;
 	}
 }
 
-static void move_locked(struct inode *inode, struct place *to, enum inode_type type, int64_t czxid)
+/* Its name is a part of it, so what arrives is another of the same number. Without memory it stays, dead. */
+static void move_locked(struct inodes *inodes, struct inode *from, const struct inode_place *to, enum inode_type type)
 {
-	DL_DELETE(inode->place->inodes, inode);
-	DL_APPEND(to->inodes, inode);
-	inode->place = to;
-	inode->key.path = to->path;
-	inode->key.czxid = czxid;
-	inode->key.type = type;
+	struct inode *inode = inode_new(to->path);
+
+	from->is_dead = true;
+	if (!inode)
+		return;
+	memcpy(inode, from, offsetof(struct inode, name));
+	if (!paths_add(&inodes->by_path, inode, to->path)) {
+		free(inode);
+		return;
+	}
+	inode->czxid = to->czxid;
+	inode->type = type;
 	inode->is_dead = inode->is_mourned = inode->is_buried = false;
 	inode->is_announced = true;
+	remove_locked(inodes, from);
+	table_add(&inodes->by_number, &inode->by_number);
 }
 
 void inodes_moved(struct inodes *inodes, const struct inode_place *from, const struct inode_place *to)
 {
-	struct place *old, *new;
+	bool is_whole = from->type == INODE_NODE && to->type == INODE_NODE;
 	struct inode *inode, *next;
 
 	pthread_mutex_lock(&inodes->lock);
-	old = find_place_locked(inodes, from->path);
-	new = place_locked(inodes, to->path);
-	if (new &&old)
-		replace_all_locked(inodes, new, to->type);
-	if (old) {
-		DL_FOREACH_SAFE (old->inodes, inode, next) {
-			bool is_whole = from->type == INODE_NODE && to->type == INODE_NODE;
-
-			if (inode->key.czxid != from->czxid || (!is_whole && inode->key.type != from->type))
-				continue;
-			inode->is_dead = true;
-			if (new)
-				move_locked(inode, new, is_whole ? inode->key.type : to->type, to->czxid);
-		}
-		put_place_locked(inodes, old);
+	inode = first_locked(inodes, from->path);
+	if (inode)
+		replace_all_locked(inodes, to);
+	for (; inode; inode = next) {
+		next = next_locked(inodes, inode);
+		if (inode->czxid == from->czxid && (is_whole || inode->type == from->type))
+			move_locked(inodes, inode, to, is_whole ? inode->type : to->type);
 	}
-	if (new)
-		put_place_locked(inodes, new);
 	pthread_mutex_unlock(&inodes->lock);
 }
 
 /* --- Files that wait for their znode --- */
 
-fuse_ino_t inodes_enter_unborn(struct inodes *inodes, const char *path)
+static struct inode *add_unborn_locked(struct inodes *inodes, const char *path)
 {
 	const struct key key = { .type = INODE_NODE, .kind = KIND_FILE, .czxid = INODE_UNBORN, .path = path };
+	fuse_ino_t number = hash_key(&key) + inodes->unborn_count++;
 	struct inode *inode;
-	fuse_ino_t number;
+
+	while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
+		number++;
+	inode = add_locked(inodes, &key, number);
+	if (!inode)
+		return NULL;
+	if (!note_unborn_locked(inodes, inode)) {
+		remove_locked(inodes, inode);
+		return NULL;
+	}
+	bury_locked(inodes, first_locked(inodes, path));
+	return inode;
+}
+
+fuse_ino_t inodes_enter_unborn(struct inodes *inodes, const char *path)
+{
+	fuse_ino_t number = 0;
+	struct inode *inode;
 
 	pthread_mutex_lock(&inodes->lock);
-	inode = find_unborn_locked(find_place_locked(inodes, path));
-	if (!inode) {
-		number = hash_key(&key) + inodes->unborn_count++;
-		while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
-			number++;
-		inode = add_locked(inodes, &key, number);
-		if (inode) {
-			bury_locked(inode->place);
-			DL_APPEND2(inodes->unborn, inode, unborn_prev, unborn_next);
-		}
-	}
-	if (inode)
+	inode = find_unborn_locked(inodes, first_locked(inodes, path));
+	if (!inode)
+		inode = add_unborn_locked(inodes, path);
+	if (inode) {
 		inode->lookups++;
-	number = inode ? inode->number : 0;
+		number = inode->number;
+	}
 	pthread_mutex_unlock(&inodes->lock);
 	return number;
 }
@@ -461,7 +493,7 @@ fuse_ino_t inodes_unborn(struct inodes *inodes, const char *path, bool is_lookup
 	struct inode *inode;
 
 	pthread_mutex_lock(&inodes->lock);
-	inode = find_unborn_locked(find_place_locked(inodes, path));
+	inode = find_unborn_locked(inodes, first_locked(inodes, path));
 	if (inode) {
 		inode->lookups += is_lookup ? 1 : 0;
 		number = inode->number;
@@ -476,11 +508,12 @@ void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = find_locked(inodes, number);
-	if (inode && inode->key.czxid == INODE_UNBORN) {
+	if (inode && is_unborn(inode)) {
 		born_locked(inodes, inode, czxid);
 		inode->is_announced = true;
-		DL_FOREACH (inode->place->inodes, other) {
-			if (other != inode && same_key(&other->key, &inode->key))
+		for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
+			if (other != inode && other->czxid == czxid && other->type == inode->type &&
+				other->kind == inode->kind)
 				inode->is_dead = true; /* it was found by its name first */
 		}
 	}
@@ -493,42 +526,36 @@ void inodes_abandon(struct inodes *inodes, fuse_ino_t number)
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = find_locked(inodes, number);
-	if (inode && inode->key.czxid == INODE_UNBORN)
+	if (inode && is_unborn(inode))
 		inode->is_dead = true;
 	pthread_mutex_unlock(&inodes->lock);
 }
 
-static bool is_child_locked(const struct inode *inode, const char *directory, size_t size)
-{
-	const char *path = inode->key.path;
-
-	return !inode->is_dead && strncmp(path, directory, size) == 0 && path[size] == '/' &&
-		!strchr(path + size + 1, '/');
-}
-
 ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***list)
 {
-	size_t size = inode_path_is_root(directory) ? 0 : strlen(directory);
-	const struct inode *inode;
+	const struct table *all = &inodes->unborn;
+	struct table_link *link;
 	ssize_t count = 0;
 
 	*list = NULL;
 	pthread_mutex_lock(&inodes->lock);
-	DL_FOREACH2 (inodes->unborn, inode, unborn_next)
-		count += is_child_locked(inode, directory, size) ? 1 : 0;
-	if (count > 0)
-		*list = calloc((size_t)count, sizeof(**list));
-	count = count > 0 && !*list ? -ENOMEM : 0;
-	if (*list) {
-		DL_FOREACH2 (inodes->unborn, inode, unborn_next) {
-			char *name =
-				is_child_locked(inode, directory, size) ? strdup(inode->key.path + size + 1) : NULL;
+	if (all->count > 0) {
+		*list = calloc(all->count, sizeof(**list));
+		count = *list ? 0 : -ENOMEM;
+	}
+	for (link = *list ? table_first(all) : NULL; link; link = table_next(all, link)) {
+		const struct inode *inode = table_element(link, struct unborn, link)->inode;
+		bool is_there = !inode->is_dead && paths_is_in(&inodes->by_path, inode, directory);
+		char *name = is_there ? strdup(inode->name) : NULL;
 
-			if (name)
-				(*list)[count++] = name;
-		}
+		if (name)
+			(*list)[count++] = name;
 	}
 	pthread_mutex_unlock(&inodes->lock);
+	if (count <= 0) {
+		free(*list);
+		*list = NULL;
+	}
 	return count;
 }
 
@@ -536,22 +563,17 @@ ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***l
 
 static bool is_node_locked(const struct inode *inode)
 {
-	return inode->key.type == INODE_NODE && inode->key.czxid != INODE_UNBORN && !inode->is_mourned &&
-		!inode->is_buried;
+	return inode->type == INODE_NODE && !is_unborn(inode) && !inode->is_mourned && !inode->is_buried;
 }
 
 void inodes_mourn(struct inodes *inodes, const char *path)
 {
 	struct inode *inode, *youngest = NULL;
-	struct place *place;
 
 	pthread_mutex_lock(&inodes->lock);
-	place = find_place_locked(inodes, path);
-	if (place) {
-		DL_FOREACH (place->inodes, inode) {
-			if (inode->is_dead && is_node_locked(inode))
-				youngest = inode;
-		}
+	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode)) {
+		if (inode->is_dead && is_node_locked(inode))
+			youngest = inode;
 	}
 	if (youngest)
 		youngest->is_mourned = true;
@@ -561,17 +583,15 @@ void inodes_mourn(struct inodes *inodes, const char *path)
 bool inodes_mourn_kind(struct inodes *inodes, const char *path, enum kind now)
 {
 	struct inode *inode, *youngest = NULL;
-	struct place *place;
 
+	if (inode_path_is_root(path))
+		return false;
 	pthread_mutex_lock(&inodes->lock);
-	place = find_place_locked(inodes, path);
-	if (place && !inode_path_is_root(path)) {
-		DL_FOREACH (place->inodes, inode) {
-			if (is_node_locked(inode))
-				youngest = inode;
-		}
+	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode)) {
+		if (is_node_locked(inode))
+			youngest = inode;
 	}
-	if (youngest && youngest->key.kind == now)
+	if (youngest && youngest->kind == now)
 		youngest = NULL;
 	if (youngest)
 		youngest->is_dead = youngest->is_mourned = true;
@@ -594,35 +614,33 @@ bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid)
 {
 	const struct inode *inode;
 	bool is_announced = false;
-	struct place *place;
 
 	pthread_mutex_lock(&inodes->lock);
-	place = find_place_locked(inodes, path);
-	if (place) {
-		DL_FOREACH (place->inodes, inode)
-			is_announced |= inode->is_announced && inode->key.czxid == czxid;
-	}
+	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode))
+		is_announced |= inode->is_announced && inode->czxid == czxid;
 	pthread_mutex_unlock(&inodes->lock);
 	return is_announced;
 }
 
 ssize_t inodes_living(struct inodes *inodes, struct inode_view **list)
 {
-	struct inode *inode, *next;
+	const struct inode *inode;
 	ssize_t count = 0;
 
 	pthread_mutex_lock(&inodes->lock);
-	*list = calloc(HASH_COUNT(inodes->by_number) + 1, sizeof(**list));
+	*list = calloc(paths_count(&inodes->by_path) + 1, sizeof(**list));
 	if (!*list)
 		count = -ENOMEM;
-	HASH_ITER (hh, inodes->by_number, inode, next) {
-		char *path = *list && !inode->is_dead && is_node_locked(inode) ? strdup(inode->key.path) : NULL;
+	for (inode = *list ? paths_first(&inodes->by_path) : NULL; inode;
+		inode = paths_behind(&inodes->by_path, inode)) {
+		bool is_meant = !inode->is_dead && is_node_locked(inode);
+		char *path = is_meant ? paths_path(&inodes->by_path, inode) : NULL;
 
 		if (path)
 			(*list)[count++] = (struct inode_view){ .number = inode->number,
-				.type = inode->key.type,
-				.kind = inode->key.kind,
-				.czxid = inode->key.czxid,
+				.type = inode->type,
+				.kind = inode->kind,
+				.czxid = inode->czxid,
 				.path = path };
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -632,36 +650,39 @@ ssize_t inodes_living(struct inodes *inodes, struct inode_view **list)
 void inodes_mourn_announced(struct inodes *inodes, const char *path)
 {
 	struct inode *inode, *youngest = NULL;
-	struct place *place;
 	bool is_mourned = false;
 
 	pthread_mutex_lock(&inodes->lock);
-	place = find_place_locked(inodes, path);
-	if (place) {
-		DL_FOREACH (place->inodes, inode) {
-			is_mourned |= inode->is_mourned;
-			if (inode->is_announced && !inode->is_buried)
-				youngest = inode;
-		}
+	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode)) {
+		is_mourned |= inode->is_mourned;
+		if (inode->is_announced && !inode->is_buried)
+			youngest = inode;
 	}
 	if (youngest && !is_mourned)
 		youngest->is_dead = youngest->is_mourned = true;
 	pthread_mutex_unlock(&inodes->lock);
 }
 
+/* The oldest of the path whose death is to be announced; NULL: there is none. */
+static struct inode *find_mourned_locked(const struct inodes *inodes, const char *path)
+{
+	struct inode *inode = first_locked(inodes, path);
+
+	while (inode && !inode->is_mourned)
+		inode = next_locked(inodes, inode);
+	return inode;
+}
+
 fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *kind)
 {
-	struct inode *inode = NULL;
+	struct inode *inode;
 	fuse_ino_t number = 0;
-	struct place *place;
 
 	pthread_mutex_lock(&inodes->lock);
-	place = find_place_locked(inodes, path);
-	if (place)
-		DL_SEARCH_SCALAR(place->inodes, inode, is_mourned, true);
+	inode = find_mourned_locked(inodes, path);
 	if (inode) {
 		inode->lookups++;
-		*kind = inode->key.kind;
+		*kind = inode->kind;
 		number = inode->number;
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -670,15 +691,12 @@ fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *ki
 
 bool inodes_is_mourned(struct inodes *inodes, const char *path)
 {
-	const struct inode *inode = NULL;
-	const struct place *place;
+	bool is_mourned;
 
 	pthread_mutex_lock(&inodes->lock);
-	place = find_place_locked(inodes, path);
-	if (place)
-		DL_SEARCH_SCALAR(place->inodes, inode, is_mourned, true);
+	is_mourned = find_mourned_locked(inodes, path) != NULL;
 	pthread_mutex_unlock(&inodes->lock);
-	return inode != NULL;
+	return is_mourned;
 }
 
 fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind kind)
@@ -720,7 +738,7 @@ fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char
 	fuse_ino_t number;
 
 	pthread_mutex_lock(&inodes->lock);
-	(void)find_key_locked(inodes, &key, &number);
+	(void)find_key_locked(inodes, first_locked(inodes, path), &key, &number);
 	pthread_mutex_unlock(&inodes->lock);
 	return number;
 }
@@ -743,41 +761,40 @@ void inodes_forget(struct inodes *inodes, fuse_ino_t number, uint64_t count)
 
 ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **list)
 {
-	const struct inode *inode;
-	struct place *place;
+	const struct inode *inode, *first;
 	ssize_t count = 0;
 
 	*list = NULL;
 	pthread_mutex_lock(&inodes->lock);
-	HASH_FIND(hh, inodes->places, path, strlen(path), place);
-	if (place) {
-		DL_COUNT(place->inodes, inode, count);
-		*list = malloc(((size_t)count + 1) * sizeof(**list));
+	first = first_locked(inodes, path);
+	for (inode = first; inode; inode = next_locked(inodes, inode))
+		count++;
+	if (first) {
+		*list = malloc((size_t)count * sizeof(**list));
 		count = *list ? 0 : -ENOMEM;
 	}
-	if (place && *list) {
-		DL_FOREACH (place->inodes, inode)
-			(*list)[count++] = (struct inode_at){ .number = inode->number,
-				.type = inode->key.type,
-				.kind = inode->key.kind,
-				.is_dead = inode->is_dead,
-				.is_seen = inode->is_seen };
-	}
+	for (inode = *list ? first : NULL; inode; inode = next_locked(inodes, inode))
+		(*list)[count++] = (struct inode_at){ .number = inode->number,
+			.type = inode->type,
+			.kind = inode->kind,
+			.is_dead = inode->is_dead,
+			.is_seen = inode->is_seen };
 	pthread_mutex_unlock(&inodes->lock);
 	return count;
 }
 
 ssize_t inodes_paths(struct inodes *inodes, char ***list)
 {
-	struct place *place, *next;
+	const struct paths *all = &inodes->by_path;
+	const struct inode *inode;
 	ssize_t count = 0;
 
 	pthread_mutex_lock(&inodes->lock);
-	*list = malloc((HASH_COUNT(inodes->places) + 1) * sizeof(**list));
+	*list = malloc((paths_count(all) + 1) * sizeof(**list));
 	if (!*list)
 		count = -ENOMEM;
-	HASH_ITER (hh, inodes->places, place, next) {
-		char *path = *list ? strdup(place->path) : NULL;
+	for (inode = *list ? paths_first(all) : NULL; inode; inode = paths_behind(all, inode)) {
+		char *path = paths_same(all, inode) == inode ? paths_path(all, inode) : NULL;
 
 		if (path)
 			(*list)[count++] = path;

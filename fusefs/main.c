@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -261,6 +262,16 @@ static void free_parts(struct mount *mount)
 	inodes_free(mount->inodes);
 }
 
+/* Listings of large directories and what is needed to put them together come and go: they are to go back to the system, which
+ * glibc ceases to do by itself once it has freed one of that size. What is smaller than any contents can be is not worth it. */
+static void bound_memory(void)
+{
+	enum { LARGE = 1 << 20 };
+
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
+	(void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
+}
+
 static int run(const struct options *options, struct fuse_args *args)
 {
 	struct mount mount = { .options = options, .uid = getuid(), .gid = getgid() };
@@ -300,6 +311,7 @@ int main(int argc, char **argv)
 	int status = EXIT_SUCCESS;
 	enum options_outcome outcome;
 
+	bound_memory();
 	fill_standard_files();
 	outcome = options_parse(&options, &args, &status);
 	if (outcome == OPTIONS_MOUNT && !options.is_fake) {

@@ -4,16 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Many znodes are empty. It is never freed: the reference is the program's. */
+static struct bytes nothing = { .refs = 1 };
+
 struct bytes *bytes_new(const void *data, size_t size)
 {
-	struct bytes *bytes = malloc(sizeof(*bytes) + size);
+	struct bytes *bytes;
 
+	if (size == 0)
+		return bytes_get(&nothing);
+	bytes = malloc(sizeof(*bytes) + size);
 	if (!bytes)
 		return NULL;
 	atomic_init(&bytes->refs, 1);
 	bytes->size = size;
-	if (size)
-		memcpy(bytes->data, data, size);
+	memcpy(bytes->data, data, size);
 	return bytes;
 }
 

@@ -11,7 +11,8 @@ struct bytes {
 	char data[];		/* not terminated; may hold any byte */
 };
 
-/* A copy of size bytes at data (data may be NULL when size is 0), held once by the caller. NULL: no memory. */
+/* A copy of size bytes at data (data may be NULL when size is 0), held once by the caller. NULL: no memory.
+ * Of size 0 there is only one, which takes none. */
 struct bytes *bytes_new(const void *data, size_t size);
 
 /* One more reference. bytes may be NULL. Gives bytes back. */

@@ -31,6 +31,22 @@ START_TEST(may_be_empty)
 }
 END_TEST
 
+START_TEST(empty_ones_take_no_memory)
+{
+	struct bytes *all[10];
+
+	unit_fail_allocation(1);
+	for (int i = 0; i < 10; i++)
+		all[i] = bytes_new("", 0);
+	ck_assert(!unit_end_failure());
+	for (int i = 0; i < 10; i++) {
+		ck_assert_ptr_nonnull(all[i]);
+		ck_assert_uint_eq(all[i]->size, 0);
+		bytes_put(all[i]);
+	}
+}
+END_TEST
+
 START_TEST(null_may_be_got_and_put)
 {
 	ck_assert_ptr_null(bytes_get(NULL));
@@ -100,6 +116,7 @@ Suite *unit_suite(void)
 
 	tcase_add_test(tcase, copies_what_it_is_given);
 	tcase_add_test(tcase, may_be_empty);
+	tcase_add_test(tcase, empty_ones_take_no_memory);
 	tcase_add_test(tcase, null_may_be_got_and_put);
 	tcase_add_test(tcase, lives_until_the_last_put);
 	tcase_add_test(tcase, no_memory_gives_null);

@@ -141,6 +141,9 @@ static int reply_children(const char *path, const struct node_stat *stat, const 
 
 static const struct node_stat some_stat = { .czxid = 10, .mzxid = 20, .pzxid = 30, .ctime = 1000, .mtime = 2000 };
 
+/* Of a znode that never had children. */
+static const struct node_stat leaf_stat = { .czxid = 10, .mzxid = 20, .pzxid = 10, .ctime = 1000, .mtime = 2000 };
+
 /* Asks for it and gets it. */
 static void learn_data(const char *path, const struct node_stat *stat, size_t size)
 {
@@ -1076,6 +1079,116 @@ START_TEST(lack_of_memory_for_data_is_told)
 }
 END_TEST
 
+START_TEST(lack_of_memory_for_a_listing_is_told)
+{
+	int answered;
+
+	learn_data("/a", &leaf_stat, 7);
+	ck_assert_int_eq(ask("/a", TREE_CHILDREN), TREE_FETCH);
+	unit_fail_allocation(2); /* the first is that of the listing that comes */
+	answered = reply_children("/a", &leaf_stat, "x");
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(answered, 1);
+	ck_assert_int_eq(error, -ENOMEM);
+	learn_children("/a", &leaf_stat, "x");
+	ck_assert_uint_eq(info.children->count, 1);
+	check_ready("/a", TREE_CHILDREN, 0);
+}
+END_TEST
+
+START_TEST(lack_of_memory_for_a_stat_is_told)
+{
+	int answered;
+
+	learn_data("/a", &leaf_stat, LARGE);
+	reconnect();
+	check_fetches("/a", TREE_NODE, STREAM_EXISTS);
+	unit_fail_allocation(1);
+	answered = reply_stat("/a", &some_stat); /* it has had children meanwhile */
+	ck_assert(unit_end_failure());
+	ck_assert_int_eq(answered, 1);
+	ck_assert_int_eq(error, -ENOMEM);
+	check_fetches("/a", TREE_NODE, STREAM_EXISTS);
+	ck_assert_int_eq(reply_stat("/a", &some_stat), 1);
+	ck_assert(same_stat(&info.stat, &some_stat));
+	ck_assert_int_eq(info.stat.pzxid, some_stat.pzxid);
+	ck_assert_uint_eq(info.data->size, LARGE);
+}
+END_TEST
+
+START_TEST(stat_is_told_as_it_was_read)
+{
+	const struct node_stat stats[] = {
+		leaf_stat,
+		{ .czxid = 1,
+			.mzxid = 2,
+			.pzxid = 3,
+			.ctime = 4,
+			.mtime = 5,
+			.ephemeral_owner = 6,
+			.version = 7,
+			.cversion = 8,
+			.aversion = 9,
+			.data_length = 10,
+			.num_children = 11 },
+		{ .czxid = 1, .mzxid = 2, .pzxid = 1, .ephemeral_owner = -6, .aversion = 9 },
+		{ .czxid = 1, .mzxid = 2, .pzxid = 1, .cversion = 1 },
+		{ .czxid = 1, .mzxid = 2, .pzxid = 1, .num_children = 1 }, { .czxid = 1, .mzxid = 2, .pzxid = 3 },
+		{ .pzxid = 3, .cversion = -1 }, /* as the root's */
+	};
+
+	for (size_t i = 0; i < sizeof(stats) / sizeof(*stats); i++) {
+		const struct node_stat *stat = &stats[i];
+
+		learn_data("/a", stat, 1);
+		check_ready("/a", TREE_NODE, 0);
+		ck_assert(same_stat(&info.stat, stat));
+		ck_assert_int_eq(info.stat.pzxid, stat->pzxid);
+		tree_event(tree, i % 2 ? WIRE_DATA_CHANGED : WIRE_CREATED, "/a", 0);
+	}
+}
+END_TEST
+
+START_TEST(lack_of_memory_for_the_names_of_a_directory_leaves_it_unread)
+{
+	enum stream_read read;
+	char *parent = NULL;
+	bool failed = true;
+
+	for (int number = 1; failed; number++) {
+		bool wants;
+
+		start_limited(NO_LIMIT);
+		learn_data("/d", &some_stat, 0);
+		ck_assert(!tree_wants_names(tree, "/d/1", now, &read, &parent));
+		unit_fail_allocation(number);
+		wants = tree_wants_names(tree, "/d/2", now, &read, &parent);
+		failed = unit_end_failure();
+		ck_assert_int_eq(wants, !failed);
+		ck_assert_int_eq(parent != NULL, wants);
+		if (failed)
+			ck_assert(tree_wants_names(tree, "/d/3", now, &read, &parent));
+		free(parent);
+		ck_assert_int_eq(reply_children("/d", &some_stat, "x"), 0);
+	}
+}
+END_TEST
+
+START_TEST(lack_of_memory_for_a_birth_drops_the_listing)
+{
+	learn_data("/a", &leaf_stat, 7);
+	unit_fail_allocation(1);
+	tree_event(tree, WIRE_CREATED, "/a/x", 5000);
+	ck_assert(unit_end_failure());
+	learn_data("/a", &some_stat, 7);
+	learn_children("/a", &some_stat, "x");
+	check_ready("/a", TREE_CHILDREN, 0);
+	tree_event(tree, WIRE_CREATED, "/a/y", 6000);
+	learn_children("/a", &some_stat, "y");
+	ck_assert_int_eq(info.changed, 6000);
+}
+END_TEST
+
 /* --- Any order of everything: a tree over a model of a server ---
  *
  * The server's znodes change; replies and events wait in one queue, as they would in the socket, and are handed to the tree
@@ -1646,6 +1759,11 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, counts_what_it_frees);
 	tcase_add_test(tcase, lack_of_memory_takes_no_waiter);
 	tcase_add_test(tcase, lack_of_memory_for_data_is_told);
+	tcase_add_test(tcase, stat_is_told_as_it_was_read);
+	tcase_add_test(tcase, lack_of_memory_for_a_stat_is_told);
+	tcase_add_test(tcase, lack_of_memory_for_a_listing_is_told);
+	tcase_add_test(tcase, lack_of_memory_for_the_names_of_a_directory_leaves_it_unread);
+	tcase_add_test(tcase, lack_of_memory_for_a_birth_drops_the_listing);
 	tcase_add_loop_test(tcase, any_order_tells_the_truth, 0, sizeof(orders) / sizeof(*orders));
 	tcase_add_test(tcase, threads_ask_at_once);
 	suite_add_tcase(suite, tcase);

@@ -473,11 +473,35 @@ START_TEST(lack_of_memory_leaves_nothing_behind)
 		struct inode_at *list;
 
 		unit_fail_allocation(number);
-		entered = inodes_enter(inodes, INODE_NODE, "/a", &file_stat, NULL);
+		entered = inodes_enter(inodes, INODE_NODE, "/d/a", &file_stat, NULL);
 		failed = unit_end_failure();
 		ck_assert(failed == (entered == 0));
-		ck_assert_int_eq(inodes_at(inodes, "/a", &list), failed ? 0 : 1);
+		ck_assert_int_eq(inodes_at(inodes, "/d/a", &list), failed ? 0 : 1);
 		free(list);
+	}
+}
+END_TEST
+
+START_TEST(lack_of_memory_leaves_nothing_unborn)
+{
+	bool failed = true;
+
+	for (int number = 1; failed; number++) {
+		fuse_ino_t entered;
+		char **names;
+
+		unit_fail_allocation(number);
+		entered = inodes_enter_unborn(inodes, "/d/a");
+		failed = unit_end_failure();
+		ck_assert(failed == (entered == 0));
+		ck_assert_uint_eq(inodes_unborn(inodes, "/d/a", false), entered);
+		ck_assert_int_eq(inodes_unborn_in(inodes, "/d", &names), failed ? 0 : 1);
+		if (!failed) {
+			ck_assert_str_eq(names[0], "a");
+			free(names[0]);
+			free(names);
+			inodes_forget(inodes, entered, 1);
+		}
 	}
 }
 END_TEST
@@ -926,15 +950,20 @@ END_TEST
 
 START_TEST(without_memory_what_was_moved_is_dead)
 {
-	struct inode_view view;
-	fuse_ino_t number = enter("/a", &file_stat);
+	for (int allocation = 1; allocation <= 2; allocation++) { /* the inode anew, its directory's path */
+		fuse_ino_t number = enter("/a", &file_stat);
+		struct inode_view view;
 
-	unit_fail_allocation(1);
-	move("/a", file_stat.czxid, "/b", 50);
-	ck_assert(unit_end_failure());
-	ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
-	ck_assert(view.is_dead);
-	inode_view_release(&view);
+		unit_fail_allocation(allocation);
+		move("/a", file_stat.czxid, "/d/b", 50);
+		ck_assert(unit_end_failure());
+		ck_assert_int_eq(inodes_look(inodes, number, &view), 0);
+		ck_assert(view.is_dead);
+		ck_assert_str_eq(view.path, "/a");
+		inode_view_release(&view);
+		inodes_forget(inodes, number, 1);
+		check_forgotten(number);
+	}
 }
 END_TEST
 
@@ -1021,6 +1050,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, removed_node_is_dead);
 	tcase_add_test(tcase, who_takes_the_place_leaves_the_other_dead);
 	tcase_add_test(tcase, lack_of_memory_leaves_nothing_behind);
+	tcase_add_test(tcase, lack_of_memory_leaves_nothing_unborn);
 	tcase_add_test(tcase, lack_of_memory_is_told);
 	tcase_add_test(tcase, threads_enter_and_forget);
 	add_unborn_and_moved(tcase);
