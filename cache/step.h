@@ -2,6 +2,7 @@
 #ifndef ZKFS_CACHE_STEP_H
 #define ZKFS_CACHE_STEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cache/node.h"
@@ -18,6 +19,7 @@ struct write_step {
 	struct bytes *data;   /* CREATE, SET; NULL is empty, never null */
 	int32_t version;      /* SET, DELETE, CHECK: -1 any */
 	enum write_mode mode; /* CREATE */
+	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
 	struct acl_list *acl; /* CREATE; NULL: the one of new nodes */
 };
 
