@@ -161,7 +161,7 @@ static struct inode *find_key_locked(struct inodes *inodes, const struct key *ke
 		return inode;
 	}
 	for (*number = hash_key(key);; (*number)++) {
-		if (*number <= FUSE_ROOT_ID)
+		if (*number < INODE_FIRST)
 			continue;
 		if (!find_locked(inodes, *number))
 			return NULL;
@@ -359,6 +359,16 @@ fuse_ino_t inodes_enter_announced(struct inodes *inodes, const char *path, const
 	return enter(inodes, INODE_NODE, path, stat, data, true);
 }
 
+size_t inodes_count(struct inodes *inodes)
+{
+	size_t count;
+
+	pthread_mutex_lock(&inodes->lock);
+	count = HASH_COUNT(inodes->by_number);
+	pthread_mutex_unlock(&inodes->lock);
+	return count;
+}
+
 void inodes_died(struct inodes *inodes, const char *path)
 {
 	struct place *place;
@@ -440,7 +450,7 @@ fuse_ino_t inodes_enter_unborn(struct inodes *inodes, const char *path)
 	inode = find_unborn_locked(find_place_locked(inodes, path));
 	if (!inode) {
 		number = hash_key(&key) + inodes->unborn_count++;
-		while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
+		while (number < INODE_FIRST || find_locked(inodes, number))
 			number++;
 		inode = add_locked(inodes, &key, number);
 		if (inode) {
@@ -689,7 +699,7 @@ fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind 
 
 	pthread_mutex_lock(&inodes->lock);
 	number = hash_key(&key) + inodes->unborn_count++;
-	while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
+	while (number < INODE_FIRST || find_locked(inodes, number))
 		number++;
 	inode = add_locked(inodes, &key, number);
 	if (inode) {
@@ -810,6 +820,8 @@ static int child_of(struct inodes *inodes, fuse_ino_t directory, bool even_dead,
 
 	*path = NULL;
 	*type = INODE_NODE;
+	if (err && directory != FUSE_ROOT_ID && directory < INODE_FIRST)
+		err = -EPERM;
 	if (!err && (view.type != INODE_NODE || view.kind != KIND_DIRECTORY))
 		err = -ENOTDIR;
 	if (!err && view.is_dead && !even_dead)
