@@ -214,19 +214,12 @@ static int take_version(const struct word *word, int32_t *version, struct transa
 
 static int take_flag(const struct word *word, struct write_step *step, struct transaction_error *error)
 {
-	enum write_mode mode = WRITE_PERSISTENT;
-
-	if (is_word(word, "sequential") && !step->is_sequential) {
+	if (is_word(word, "sequential") && !step->is_sequential)
 		step->is_sequential = true;
-		return 0;
-	}
-	if (is_word(word, "ephemeral"))
-		mode = WRITE_EPHEMERAL;
-	else if (is_word(word, "container"))
-		mode = WRITE_CONTAINER;
-	if (mode == WRITE_PERSISTENT || step->mode != WRITE_PERSISTENT)
+	else if (is_word(word, "ephemeral") && step->mode == WRITE_PERSISTENT)
+		step->mode = WRITE_EPHEMERAL;
+	else
 		return wrong(error, "not a flag here: '%.40s'", word->text);
-	step->mode = mode;
 	return 0;
 }
 
@@ -266,8 +259,6 @@ static int take_rest(const struct line *line, size_t at, struct write_step *step
 	}
 	for (; !err && at < line->count; at++)
 		err = take_flag(&line->words[at], step, line->error);
-	if (!err && step->mode == WRITE_CONTAINER && step->is_sequential)
-		return wrong(line->error, "a container cannot be sequential");
 	return err;
 }
 

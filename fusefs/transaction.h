@@ -1,7 +1,7 @@
 /* The text of a transaction (".zkfs/transaction"): one step in each line, as words with blanks (space, tab, CR) between them.
  *
  *     check PATH [VERSION]                             it is there, with this version
- *     create PATH DATA [ephemeral] [sequential] [container]
+ *     create PATH DATA [ephemeral] [sequential]
  *     set PATH DATA [VERSION]
  *     delete PATH [VERSION]
  *

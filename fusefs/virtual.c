@@ -28,6 +28,7 @@ enum {
 	TEXT_MAX =
 		5 << 20, /* bytes written and not submitted: a packet whose every byte is written as \xHH, and more */
 	IO_BLOCK = 4096,
+	REWRITE_MS = 2500, /* more than tail waits before it looks again */
 };
 
 static const double FOREVER = 86400; /* s */
@@ -69,7 +70,6 @@ struct opened {
 	struct buf text;      /* what is read: as it was made last, or the result */
 	size_t at;	      /* of it: where the next read of a result goes on */
 	uint64_t serial;      /* what of it is in the text, see below; 0: nothing */
-	bool has_ended;	      /* the reader knows where it ended */
 	struct buf written;   /* and not submitted */
 	uint64_t owner;	      /* who wrote first of it (the kernel's lock_owner); 0: not known */
 	int broken;	      /* 0, or the -errno of the write that failed */
@@ -139,12 +139,14 @@ static struct virtuals *virtuals_of(fuse_req_t req)
 	return mount->virtuals;
 }
 
+/* On FUSE, tail -F reads as much as a file has grown. So that it sees a new state though that may be as long as the old one, there is
+ * no size for a moment: as when a file is rewritten. */
 static off_t size_of(const struct virtuals *virtuals, const struct control *control)
 {
 	struct buf text = BUF_INIT;
 	off_t size;
 
-	if (!control->is_live)
+	if (!control->is_live || wall_clock() < atomic_load(&virtuals->changed) + REWRITE_MS)
 		return 0;
 	control->render(virtuals->mount, &text);
 	size = (off_t)text.size;
@@ -426,32 +428,31 @@ bool virtual_release(fuse_req_t req, fuse_ino_t number, const struct fuse_file_i
 
 /* --- Reading --- */
 
-/* Makes the text anew, or, where a live file was read to its end and has changed since, adds to it what it is now: so a reader that
- * goes on reading, as tail -f does, gets to know. False: no memory. */
+static void give(struct buf *to, struct buf *from)
+{
+	buf_release(to);
+	*to = *from;
+	*from = (struct buf)BUF_INIT;
+}
+
+/* A read from the start makes the text anew. False: no memory. */
 static bool renew(struct opened *opened, size_t offset)
 {
-	const struct control *control = opened->control;
 	uint64_t serial = atomic_load(&opened->virtuals->serial); /* before it is made */
 	struct buf made = BUF_INIT;
-	bool is_more, has_memory;
+	bool is_known, has_memory;
 
 	pthread_mutex_lock(&opened->lock);
-	is_more = offset > 0 && opened->serial;
-	if (is_more &&
-		!(control->is_live && opened->has_ended && opened->serial != serial && offset >= opened->text.size)) {
-		pthread_mutex_unlock(&opened->lock);
+	is_known = offset > 0 && opened->serial;
+	pthread_mutex_unlock(&opened->lock);
+	if (is_known)
 		return true;
-	}
-	pthread_mutex_unlock(&opened->lock);
-	control->render(opened->virtuals->mount, &made);
+	opened->control->render(opened->virtuals->mount, &made);
+	has_memory = !made.failed;
 	pthread_mutex_lock(&opened->lock);
-	if (!is_more)
-		buf_release(&opened->text);
-	has_memory = !made.failed && buf_append(&opened->text, made.data, made.size);
+	give(&opened->text, &made);
 	opened->serial = serial;
-	opened->has_ended = false;
 	pthread_mutex_unlock(&opened->lock);
-	buf_release(&made);
 	return has_memory;
 }
 
@@ -470,7 +471,6 @@ static char *take_text(struct opened *opened, size_t size, size_t offset, size_t
 	if (copy && *got)
 		memcpy(copy, opened->text.data + offset, *got);
 	opened->at = offset + *got;
-	opened->has_ended |= *got == 0;
 	pthread_mutex_unlock(&opened->lock);
 	return copy;
 }
@@ -570,13 +570,6 @@ bool virtual_poll(fuse_req_t req, fuse_ino_t number, const struct fuse_file_info
 }
 
 /* --- Transactions --- */
-
-static void give(struct buf *to, struct buf *from)
-{
-	buf_release(to);
-	*to = *from;
-	*from = (struct buf)BUF_INIT;
-}
 
 bool virtual_write(fuse_req_t req, fuse_ino_t number, const char *data, size_t size, const struct fuse_file_info *info)
 {
