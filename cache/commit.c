@@ -3,7 +3,8 @@
  * When the connection breaks with one in flight, we look whether it was made, once nothing of it can be on its way any more (see
  * change.c). All its steps have one zxid, which is newer than whatever the stream had passed before it was sent:
  *
- *  - It was not made if what one step must have changed is older than that. Then it is sent again.
+ *  - It was not made if what one step must have changed is older than that, or if others made the version that it was to make. Then it
+ *    is sent again.
  *  - It was made if everything that it would have left is there, with one zxid, and something in it can only be ours: the next version
  *    of what we gave the version of, or an ephemeral of our session.
  *  - Otherwise that cannot be known: others may have changed it since, or have done the same. */
@@ -97,10 +98,12 @@ static void looked_at_set(struct commit *commit, const struct write_step *step, 
 {
 	const struct node_stat *stat = &reply->stat;
 	bool is_versioned = step->version != -1;
+	bool is_next = is_versioned && stat->version == step->version + 1;
+	bool was_others = is_next && stat->czxid <= commit->before && !has_data(step, reply);
 
-	if (!reply->error && stat->mzxid <= commit->before)
+	if (!reply->error && (stat->mzxid <= commit->before || was_others))
 		send_again(commit);
-	else if (reply->error || !has_data(step, reply) || (is_versioned && stat->version != step->version + 1))
+	else if (reply->error || !has_data(step, reply) || is_versioned != is_next)
 		tell(commit, -EIO, commit->count);
 	else
 		found(commit, stat->mzxid, is_versioned, false);
