@@ -1,6 +1,7 @@
 """The connection breaks with a change in flight: a proxy takes away the reply, or the request before the server has it, or lets the
 request arrive late, when the client connects anew. What the program is told is the truth and stays it, nothing is made twice, and
 EIO is said only where the truth cannot be known."""
+# timeout: 300
 import itertools
 import socket
 import struct
