@@ -15,12 +15,12 @@ enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER };
 /* The path is the mount's ("/" is the chroot's node). Who is given a step copies the path and takes references. */
 struct write_step {
 	enum write_verb verb;
+	enum write_mode mode; /* CREATE */
 	const char *path;
 	struct bytes *data;   /* CREATE, SET; NULL is empty, never null */
-	int32_t version;      /* SET, DELETE, CHECK: -1 any */
-	enum write_mode mode; /* CREATE */
-	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
 	struct acl_list *acl; /* CREATE; NULL: the one of new nodes */
+	int32_t version;      /* SET, DELETE, CHECK: -1 any */
+	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
 };
 
 #endif

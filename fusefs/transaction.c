@@ -70,7 +70,7 @@ static int take_escape(struct line *line)
 	}
 	letter = *line->next ? strchr(letters, *line->next) : NULL;
 	if (letter) {
-		byte = bytes[letter - letters];
+		byte = (unsigned char)bytes[letter - letters];
 		line->next++;
 	}
 	return byte;
@@ -119,6 +119,7 @@ static int take_word(struct line *line)
 
 	if (line->count == WORDS_MAX)
 		return wrong(line->error, "too many words");
+	/* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): the end is never before what comes next */
 	word->text = malloc((size_t)(line->end - line->next) + 1);
 	if (!word->text)
 		return -ENOMEM;

@@ -36,16 +36,16 @@ static const double FOREVER = 86400; /* s */
 /* A control file. */
 struct control {
 	const char *name;
-	mode_t mode;
 	void (*render)(const struct mount *mount, struct buf *out); /* NULL: it is written */
+	mode_t mode;
 	bool is_live; /* who has it open is told when it changes, and it has a size */
 };
 
 static const struct control controls[] = {
-	{ "state", 0444, report_state, true },
-	{ "session", 0444, report_session, false },
-	{ "metrics", 0444, report_metrics, false },
-	{ "transaction", 0600, NULL, false },
+	{ "state", report_state, 0444, true },
+	{ "session", report_session, 0444, false },
+	{ "metrics", report_metrics, 0444, false },
+	{ "transaction", NULL, 0600, false },
 };
 
 enum { CONTROLS = sizeof(controls) / sizeof(controls[0]) };
@@ -146,7 +146,7 @@ static off_t size_of(const struct virtuals *virtuals, const struct control *cont
 	struct buf text = BUF_INIT;
 	off_t size;
 
-	if (!control->is_live || wall_clock() < atomic_load(&virtuals->changed) + REWRITE_MS)
+	if (!control->is_live || !control->render || wall_clock() < atomic_load(&virtuals->changed) + REWRITE_MS)
 		return 0;
 	control->render(virtuals->mount, &text);
 	size = (off_t)text.size;
@@ -220,24 +220,22 @@ bool virtual_setattr(fuse_req_t req, fuse_ino_t number, int to_set, const struct
 	const struct mount *mount = fuse_req_userdata(req);
 	const struct control *control = control_at(number);
 	struct opened *opened = info ? opened_of(info) : NULL;
+	bool is_refused = !control || control->render;
+	int error = mount->options->is_read_only ? EROFS : is_refused ? EPERM : 0;
 
 	if (!is_virtual(number))
 		return false;
-	if (announce_is_caller(req)) {
-		reply_attr(req, number);
-	} else if (mount->options->is_read_only) {
-		(void)fuse_reply_err(req, EROFS);
-	} else if (!control || control->render) {
-		(void)fuse_reply_err(req, EPERM);
-	} else {
-		if (opened && (to_set & FUSE_SET_ATTR_SIZE)) {
-			pthread_mutex_lock(&opened->lock);
-			buf_release(&opened->written);
-			opened->broken = 0;
-			pthread_mutex_unlock(&opened->lock);
-		}
-		reply_attr(req, number);
+	if (error && !announce_is_caller(req)) {
+		(void)fuse_reply_err(req, error);
+		return true;
 	}
+	if (opened && (to_set & FUSE_SET_ATTR_SIZE)) {
+		pthread_mutex_lock(&opened->lock);
+		buf_release(&opened->written);
+		opened->broken = 0;
+		pthread_mutex_unlock(&opened->lock);
+	}
+	reply_attr(req, number);
 	return true;
 }
 

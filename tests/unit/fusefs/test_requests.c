@@ -140,7 +140,7 @@ END_TEST
 
 static void *work(void *arg)
 {
-	uint64_t first = (uint64_t)(uintptr_t)arg;
+	uint64_t first = *(const uint64_t *)arg;
 
 	for (uint64_t i = 0; i < 20000; i++) {
 		came(FUSE_READ, first + 8 * i);
@@ -151,10 +151,11 @@ static void *work(void *arg)
 
 START_TEST(many_threads)
 {
+	static const uint64_t firsts[] = { 2, 4, 6, 8 };
 	pthread_t threads[4];
 
-	for (uintptr_t i = 0; i < 4; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, work, (void *)(2 * i + 2)), 0);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, work, (void *)&firsts[i]), 0);
 	for (int i = 0; i < 4; i++)
 		(void)pthread_join(threads[i], NULL);
 	ck_assert(tells("zkfs_fuse_requests_total{operation=\"read\"} 80000"));

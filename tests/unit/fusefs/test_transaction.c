@@ -53,7 +53,7 @@ static void check_step(size_t i, enum write_verb verb, const char *path, const c
 	ck_assert_str_eq(step->path, path);
 	ck_assert_int_eq(step->version, version);
 	ck_assert_uint_eq(step->data ? step->data->size : 0, data ? strlen(data) : 0);
-	if (step->data)
+	if (step->data && data)
 		ck_assert_mem_eq(step->data->data, data, strlen(data));
 	ck_assert_ptr_null(step->acl);
 }
