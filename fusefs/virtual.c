@@ -243,15 +243,14 @@ bool virtual_access(fuse_req_t req, fuse_ino_t number, int mask)
 {
 	const struct mount *mount = fuse_req_userdata(req);
 	const struct control *control = control_at(number);
+	bool may_write = control && !control->render;
 	int error = 0;
 
 	if (!is_virtual(number))
 		return false;
 	if ((mask & W_OK) && mount->options->is_read_only)
 		error = EROFS;
-	else if ((mask & W_OK) && (!control || control->render))
-		error = EACCES;
-	else if ((mask & X_OK) && control)
+	else if (((mask & W_OK) && !may_write) || ((mask & X_OK) && control))
 		error = EACCES;
 	(void)fuse_reply_err(req, error);
 	return true;
