@@ -83,8 +83,9 @@ struct virtuals {
 	_Atomic(uint64_t) serial; /* of what `state` says, from 1 */
 	_Atomic(int64_t) changed; /* ms since 1970: when it did */
 
-	pthread_mutex_t lock; /* a leaf, over the next */
+	pthread_mutex_t lock; /* a leaf, over the members below */
 	struct opened *open;
+	struct stat root; /* as it was told last */
 };
 
 static int64_t wall_clock(void)
@@ -201,8 +202,39 @@ static void reply_attr(fuse_req_t req, fuse_ino_t number)
 	(void)fuse_reply_attr(req, &attr, 0);
 }
 
+void virtual_saw_root(struct mount *mount, const struct stat *attr)
+{
+	pthread_mutex_lock(&mount->virtuals->lock);
+	mount->virtuals->root = *attr;
+	pthread_mutex_unlock(&mount->virtuals->lock);
+}
+
+static bool reply_old_root(fuse_req_t req)
+{
+	struct virtuals *virtuals = virtuals_of(req);
+	const struct mount *mount = virtuals->mount;
+	struct cache_view view;
+	struct stat attr;
+
+	if (!mount->options->allow_other || cache_is_watching(mount->cache))
+		return false;
+	cache_look(mount->cache, &view);
+	pthread_mutex_lock(&virtuals->lock);
+	attr = virtuals->root;
+	pthread_mutex_unlock(&virtuals->lock);
+	if (view.is_reading)
+		return false;
+	if (!attr.st_ino)
+		attr = attr_of(virtuals, DIRECTORY_NUMBER);
+	attr.st_ino = FUSE_ROOT_ID;
+	(void)fuse_reply_attr(req, &attr, 0);
+	return true;
+}
+
 bool virtual_getattr(fuse_req_t req, fuse_ino_t number)
 {
+	if (number == FUSE_ROOT_ID)
+		return reply_old_root(req);
 	if (!is_virtual(number))
 		return false;
 	reply_attr(req, number);

@@ -8,6 +8,7 @@
 #define ZKFS_FUSEFS_VIRTUAL_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include <fuse_lowlevel.h>
 
@@ -23,6 +24,10 @@ void virtuals_free(struct virtuals *virtuals);
 
 /* A cache_state_cb, with the struct mount as its argument: who polls `state` is told, and the announcer. */
 void virtual_state_changed(void *arg);
+
+/* The kernel is told this of the mount's root. Where it checks modes (allow_other), it asks for them before it lets anybody in, and
+ * while there is no server it is answered by what was told last: or nobody could read `state` just then. */
+void virtual_saw_root(struct mount *mount, const struct stat *attr);
 
 /* For ops.c: true when the request is about a control file, and has been answered or will be. */
 bool virtual_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -116,6 +116,25 @@ def check_refusals():
         os.stat(f'{top}/dir/.zkfs')
 
 
+def check_allow_other():
+    """Where the kernel checks modes, it asks for the root's before it lets anybody in."""
+    global top     # pylint: disable=global-statement
+    with Servers() as own, mount('checked', '-o', 'allow_other,timeout=60,session_timeout=60') as mnt:
+        top = mnt.path
+        expect_eq(state(), 'connected\n', 'with allow_other')
+        watched = Watched()
+        inotify = start('events', 'inotifywait', '-m', '-e', 'modify', f'{top}/.zkfs/state')
+        wait_until(10, lambda: any('established' in line for line in lines('events')), 'the watch')
+        own('kill', 1)
+        watched.expect('suspended', 'allow_other, no server')
+        expect_eq(state(), 'suspended\n', 'allow_other, no server')
+        wait_until(20, lambda: any('MODIFY' in line for line in lines('events')), 'inotify: allow_other, no server')
+        own('restart', 1)
+        watched.expect('connected', 'allow_other, a server again')
+        os.close(watched.fd)
+        stop(inotify)
+
+
 with Servers() as own, mount('mnt', '-o', 'session_timeout=2,timeout=2') as mnt:
     top = mnt.path
     with client() as zk:
@@ -182,6 +201,7 @@ for how in ('inotify', 'invalidate'):
         with expect_error(errno.EROFS, 'writing the state'):
             os.open(f'{top}/.zkfs/state', os.O_WRONLY)
 if os.geteuid() == 0:
+    check_allow_other()
     with mount('shared', '-o', 'allow_other') as mnt:
         os.chdir(mnt.path)     # the directories above it are not for others
         nobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']
