@@ -112,8 +112,8 @@ def check_counts():
     for i in range(20):
         with expect_error(errno.ENOENT):
             os.stat(f'{mnt.path}/nothing-{i}')
-        with expect_error(errno.ENOTDIR):
-            os.rmdir(f'{mnt.path}/file-{i}')
+        with expect_error(errno.ENOTEMPTY):
+            os.rmdir(f'{mnt.path}/full')
     zk.set('/seen', b'new')
     zk.create('/born')
     mnt.settle()
@@ -124,7 +124,7 @@ def check_counts():
         rises(before, after, least, 'zkfs_fuse_requests_total', operation=operation)
         rises(before, after, least, 'zkfs_fuse_request_duration_seconds_count', operation=operation)
         rises(before, after, 1e-6, 'zkfs_fuse_request_duration_seconds_sum', operation=operation)
-    rises(before, after, 20, 'zkfs_fuse_errors_total', operation='lookup', error='ENOENT')
+    rises(before, after, 20, 'zkfs_fuse_errors_total', operation='rmdir', error='ENOTEMPTY')
     for change, least in (('created', 21), ('changed', 1), ('deleted', 1)):
         rises(before, after, least, 'zkfs_watch_events_total', change=change)
     for name in ('zkfs_cache_misses_total', 'zkfs_cache_hits_total', 'zkfs_cache_nodes', 'zkfs_cache_bytes',
@@ -194,6 +194,7 @@ def check_many_at_once():
 
 with mount() as mnt, client() as zk:
     zk.create('/seen', b'old')
+    zk.create('/full/child', makepath=True)
     os.stat(f'{mnt.path}/seen')
     check_counts()
     check_drafts()
