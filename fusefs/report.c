@@ -48,9 +48,10 @@ void report_state(const struct mount *mount, struct buf *out)
 void report_session(const struct mount *mount, struct buf *out)
 {
 	struct cache_view view;
-	const char *server = view.session.server;
+	const char *server;
 
 	cache_look(mount->cache, &view);
+	server = view.session.server;
 	put_line(out, "state %s", states[view.session.state]);
 	put_line(out, "id 0x%llx", (unsigned long long)view.session.id);
 	put_line(out, "timeout %d", view.session.timeout);
