@@ -28,7 +28,7 @@ enum {
 	TEXT_MAX =
 		5 << 20, /* bytes written and not submitted: a packet whose every byte is written as \xHH, and more */
 	IO_BLOCK = 4096,
-	REWRITE_MS = 2500, /* more than tail waits before it looks again */
+	REWRITE_MS = 4000, /* more than tail waits before it looks again */
 };
 
 static const double FOREVER = 86400; /* s */

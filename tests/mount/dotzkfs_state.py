@@ -171,13 +171,13 @@ with Servers() as own, mount('mnt', '-o', 'session_timeout=2,timeout=2') as mnt:
     own('restart', 1)
     watched.expect('connected', 'a server again')
     wait_until(20, lambda: len(lines('events')) > seen, 'inotify: a server again')
-    wait_until(20, lambda: lines('tailed') == ['connected', 'suspended', 'connected'], 'tail: a server again')
+    wait_until(20, lambda: lines('tailed')[:2] == ['connected', 'suspended'] and lines('tailed')[-1] == 'connected', 'tail: a server again')
     wait_until(20, lambda: session()['watch'] == 'recursive', 'the watch again')
     stop(inotify)
     stop(tail)
     expect_eq(metric('zkfs_session_suspended_total') >= 1, True, 'it was counted')
 
-    before = session()['id']
+    before, lost = session()['id'], metric('zkfs_session_lost_total')    # the outage may have been too long for the first
     os.read(watched.fd, 100)
     # Frozen from outside, the daemon cannot keep its sessions alive.
     os.kill(mnt.pid, signal.SIGSTOP)
@@ -185,7 +185,7 @@ with Servers() as own, mount('mnt', '-o', 'session_timeout=2,timeout=2') as mnt:
     os.kill(mnt.pid, signal.SIGCONT)
     wait_until(20, lambda: session()['state'] == 'connected' and session()['id'] not in (before, '0x0'), 'a new session')
     watched.expect('connected', 'the new session')
-    expect_eq(metric('zkfs_session_lost_total'), 1, 'the old one was lost')
+    expect_eq(metric('zkfs_session_lost_total') > lost, True, 'the old one was lost')
     expect_eq(session()['id'] in sessions(), True, 'the server knows the new one')
     os.close(watched.fd)
 
