@@ -483,13 +483,16 @@ static void on_broken(int64_t zxid, void *arg)
 {
 	struct cache *cache = arg;
 
+	int64_t untold = own_break(cache->own);
+
 	if (atomic_load(&cache->is_watching) && zxid > cache->told)
 		cache->told = zxid;
+	if (untold < cache->told)
+		cache->told = untold;
 	atomic_store(&cache->is_watching, false);
 	atomic_store(&cache->is_reading, false);
 	atomic_fetch_add(&cache->gaps, 1);
 	tree_broken(cache->tree);
-	own_break(cache->own);
 	atomic_fetch_add(&cache->moment, 1);
 	cache->changed(CACHE_UNSURE, "/", cache->changed_arg);
 }
@@ -518,7 +521,8 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	enum own_event whose;
 	struct timespec now;
 
-	whose = own_event(cache->own, type, path, &held);
+	atomic_store(&cache->is_telling, true);
+	whose = own_event(cache->own, type, path, stream_mark(cache->stream).passed, &held);
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	tree_event(cache->tree, type, path, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	atomic_fetch_add(&cache->moment, 1);
@@ -531,6 +535,7 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	if (whose == OWN_FOREIGN && cache->foreign)
 		cache->foreign(change, path, cache->foreign_arg);
 	own_ready(cache->own, held);
+	atomic_store(&cache->is_telling, false);
 	changes_told(cache, path);
 }
 

@@ -153,7 +153,8 @@ struct cache_edit {
 int cache_update(struct cache *cache, const char *path, const struct cache_edit *edit);
 
 /* Makes all steps or none, in one transaction; what is read next shows it. The error is that of the first step that cannot be
- * made; -EFBIG at once: too large for one packet. is_unknown, with an error: the connection broke, it may have been made. */
+ * made; -EFBIG at once: too large for one packet. is_unknown, with an error: the connection broke and it may have been made; by now
+ * nothing of it is on its way, and what is read next tells. */
 typedef void cache_transacted_cb(int error, bool is_unknown, void *arg);
 int cache_transact(struct cache *cache, const struct write_step *steps, size_t count, cache_transacted_cb *done,
 	void *arg);
@@ -177,6 +178,18 @@ int cache_commit(struct cache *cache, const struct write_step *steps, size_t cou
  * administer the znode. */
 typedef void cache_acl_cb(int error, const struct node_stat *stat, struct acl_list *acl, void *arg);
 int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, void *arg);
+
+/* The znode's whole Stat, never from memory: aversion changes without an event, and events tell nothing of cversion and pzxid. */
+int cache_read_stat(struct cache *cache, const char *path, cache_done_cb *done, void *arg);
+
+/* Gives the znode this ACL (not empty), in place of the one it has now: under a check of aversion, again until nobody was in
+ * between. czxid: the znode must still be the one created by this (0: whichever is there now). -ESTALE: it is not; -ENOENT; -EACCES; -EINVAL: the servers do
+ * not know one of the schemes, or not such an id, or there is nobody that "auth" could stand for. stat is NULL. */
+int cache_set_acl(struct cache *cache, const char *path, int64_t czxid, struct acl_list *acl, cache_done_cb *done,
+	void *arg);
+
+/* Whether the transaction with this zxid set data here, as far as is known and remembered (the last thousand or so). */
+bool cache_is_ours(struct cache *cache, int64_t zxid);
 
 /* The session that owns the ephemerals we make; 0: there is none now. */
 int64_t cache_session_id(struct cache *cache);

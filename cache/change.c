@@ -1,11 +1,8 @@
 /* Changes of one znode: sent through the session, ended when the stream has passed them; contents under a version check, again
  * until nobody was in between.
  *
- * When the connection breaks with a change in flight, we look whether it was made. By then nothing of it can be on its way,
- * for the session's next connection has answered: the server closes a session's old one before it takes it up again
- * (ZooKeeperServer.processConnectRequest), or refuses what comes from it (SessionMovedException). The stream alone cannot tell
- * that, its connection may never have broken. What was not made is sent again, so that it could not be made twice even then:
- * under the version check, or as a create. */
+ * When the connection breaks with a change in flight, we look whether it was made, once nothing of it can be on its way (settle.c).
+ * What was not made is sent again, so that it could not be made twice even then: under the version check, or as a create. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +15,12 @@
 
 /* --- Changes --- */
 
-/* As the error of a change, in here only: whether it was made is not known, and what is read now tells. */
-enum { UNKNOWN = -EREMOTEIO };
-
 /* A transaction of ours on one znode, from its sending until the stream has passed it. Once the answer is here, that is told by a
  * fence or by the change's own event, whichever comes first. */
 struct change {
-	struct change *prev, *next; /* under cache->changes_lock, as the next two */
-	bool is_waiting;	    /* for its event: among cache->changes */
+	struct change *prev, *next; /* under cache->changes_lock, as the next three */
+	bool is_waiting;	    /* for its event: among cache->changes, */
+	bool is_due;		    /* and for all to be told of it */
 	bool is_over;
 	_Atomic(int) refs;
 
@@ -58,7 +53,7 @@ static bool may_be_told(const struct change *change)
 	return change->mark.czxid || is_next(change);
 }
 
-static bool has_been_told(const struct change *change)
+static bool is_known_to_tree(const struct change *change)
 {
 	struct tree *tree = change->cache->tree;
 	const struct write_result *result = &change->result;
@@ -66,6 +61,12 @@ static bool has_been_told(const struct change *change)
 	if (is_next(change) && tree_events_since(tree, change->path, &change->mark) >= change->events)
 		return true;
 	return tree_has_passed(tree, change->path, &change->mark, &result->stat);
+}
+
+/* The tree is the first to know of an event; not before the others know it too, the kernel's notifier above all, may the change end. */
+static bool has_been_told(const struct change *change)
+{
+	return is_known_to_tree(change) && !atomic_load(&change->cache->is_telling);
 }
 
 static void change_put(struct change *change)
@@ -101,7 +102,7 @@ static void change_tell(struct change *change)
 	own_end(change->cache->own, change->own, !error ? OWN_MADE : result->is_unknown ? OWN_UNKNOWN : OWN_NOT_MADE);
 	change->own = NULL;
 	if (error && result->is_unknown)
-		error = change->is_settled ? UNKNOWN : -EIO;
+		error = change->is_settled ? CHANGE_UNKNOWN : -EIO;
 	change->done(error, result->error ? NULL : &result->stat, change->arg);
 }
 
@@ -129,6 +130,19 @@ static void change_told(struct change *change)
 	change_fenced(0, change);
 }
 
+/* Whether the stream has passed it; if not yet, but its event is being told, changes_told will look again. */
+static bool look_for_event(struct change *change)
+{
+	struct cache *cache = change->cache;
+
+	if (!is_known_to_tree(change))
+		return false;
+	pthread_mutex_lock(&cache->changes_lock);
+	change->is_due = true;
+	pthread_mutex_unlock(&cache->changes_lock);
+	return !atomic_load(&cache->is_telling);
+}
+
 /* The change is among those that wait for an event, unless the stream has passed it: then it is over. */
 static void await_event(struct change *change)
 {
@@ -141,7 +155,7 @@ static void await_event(struct change *change)
 	if (!is_over)
 		DL_APPEND(cache->changes, change);
 	pthread_mutex_unlock(&cache->changes_lock);
-	if (!is_over && has_been_told(change)) {
+	if (!is_over && look_for_event(change)) {
 		atomic_fetch_add(&change->refs, 1);
 		change_told(change);
 	}
@@ -154,7 +168,7 @@ void changes_told(struct cache *cache, const char *path)
 
 	pthread_mutex_lock(&cache->changes_lock);
 	DL_FOREACH_SAFE (cache->changes, change, next) {
-		if (strcmp(change->path, path) == 0) {
+		if (change->is_due || strcmp(change->path, path) == 0) {
 			DL_DELETE(cache->changes, change);
 			change->is_waiting = false;
 			atomic_fetch_add(&change->refs, 1);
@@ -186,27 +200,9 @@ static bool tells_state(const struct write_result *result)
 	}
 }
 
-static int change_settle(struct change *change);
-
-/* Whatever the answer is, it came on the new connection. */
-static void change_answered_anew(const struct write_result *result, void *arg)
+static void change_settled(bool is_settled, void *arg)
 {
-	struct change *change = arg;
-	bool is_answer = !result->error || result->error == -ENOENT || result->error == -EACCES;
-
-	if (is_answer && stream_fence(change->cache->stream, 0, STREAM_AT_ONCE, change_fenced, change) == 0)
-		return;
-	if (result->is_unknown && clock_now() < change->deadline && change_settle(change) == 0)
-		return;
-	change_fenced(-ETIMEDOUT, change);
-}
-
-/* A transaction that changes nothing waits for the session's next connection and its answer. */
-static int change_settle(struct change *change)
-{
-	const struct write_step nothing = { .verb = WRITE_CHECK, .path = "/", .version = -1 };
-
-	return writer_submit(change->cache->writer, &nothing, 1, change_answered_anew, change);
+	change_fenced(is_settled ? 0 : -ETIMEDOUT, arg);
 }
 
 static void change_done(const struct write_result *result, void *arg)
@@ -216,12 +212,14 @@ static void change_done(const struct write_result *result, void *arg)
 
 	change->result = *result;
 	if (result->error && result->is_unknown) {
-		if (change_settle(change) < 0)
+		if (settle(change->cache, change->deadline, change_settled, change) < 0)
 			change_fenced(-ENOMEM, change);
 		return;
 	}
-	if (!result->error)
+	if (!result->error) {
+		own_made(change->cache->own, result->zxid);
 		atomic_store(&change->cache->is_quiet, result->zxid == change->passed.passed + 1);
+	}
 	if (!result->error && has_been_told(change)) {
 		change_told(change);
 		return;
@@ -245,6 +243,8 @@ static void note_what_is_left(struct change *change, const struct write_step *st
 {
 	const struct write_step *last = &steps[count - 1];
 
+	if (last->verb == WRITE_SET_ACL)
+		return; /* it makes no event, and without a mark what is known of the znode is dropped in any case */
 	change->passed = stream_mark(change->cache->stream);
 	change->mark = tree_mark(change->cache->tree, change->path);
 	if (count > 1 || last->verb != WRITE_SET)
@@ -257,9 +257,10 @@ static void note_what_is_left(struct change *change, const struct write_step *st
 	change->data = bytes_get(last->data);
 }
 
-static int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count,
-	cache_done_cb *done, void *arg)
+int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count, cache_done_cb *done,
+	void *arg)
 {
+	bool sets_acl = steps[0].verb == WRITE_SET_ACL;
 	struct change *change = calloc(1, sizeof(*change));
 	bool event_will_tell = false;
 	int err = -ENOMEM;
@@ -272,7 +273,7 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		.deadline = clock_now() + 2 * (int64_t)cache->timeout, /* to be sent, and to be looked for */
 		.done = done,
 		.arg = arg,
-		.is_birth_or_death = steps[0].verb != WRITE_SET };
+		.is_birth_or_death = steps[0].verb != WRITE_SET && !sets_acl };
 	if (change->path) {
 		note_what_is_left(change, steps, count);
 		event_will_tell = change->mark.czxid || (change->events && atomic_load(&cache->is_quiet));
@@ -284,7 +285,7 @@ static int change_submit(struct cache *cache, const char *path, const struct wri
 		bytes_put(change->data);
 		free(change->path);
 		free(change);
-	} else if (!event_will_tell) {
+	} else if (!event_will_tell && !sets_acl) { /* whose zxid is not told: it needs a sync */
 		stream_probe(cache->stream);
 	}
 	return err;
@@ -311,8 +312,8 @@ struct attempt {
 	struct bytes *data; /* MAKE_FILE */
 	int32_t version;    /* REMOVE, */
 	int64_t czxid;	    /* and this */
-	bool was_unknown;
-	int64_t deadline; /* ms */
+	bool was_lost;	    /* an answer was, once */
+	int64_t deadline;   /* ms */
 	cache_done_cb *done;
 	void *arg;
 	char path[];
@@ -356,7 +357,7 @@ static bool is_others(const struct attempt *attempt, const struct node_info *inf
 }
 
 /* What is there after the reply was lost. Whose it is that was to be made by nobody but us cannot be known: two may be told
- * that the name is theirs, or none. */
+ * that the name is theirs, or none. If nothing is there it was not made, and is sent again. */
 static void attempt_looked(int error, const struct node_info *info, void *arg)
 {
 	struct attempt *attempt = arg;
@@ -380,14 +381,14 @@ static void attempt_done(int error, const struct node_stat *stat, void *arg)
 {
 	struct attempt *attempt = arg;
 
-	if (error == UNKNOWN || (attempt->was_unknown && attempt->kind != REMOVE && error == -EEXIST)) {
-		attempt->was_unknown = true;
-		error = -EIO; /* by the first, or by somebody since */
+	if (error == CHANGE_UNKNOWN) {
+		attempt->was_lost = true;
+		error = -EIO;
 		if (clock_now() < attempt->deadline &&
 			cache_read(attempt->cache, attempt->path, attempt_looked, attempt) == 0)
 			return;
-	} else if (attempt->was_unknown && attempt->kind == REMOVE && error == -ENOENT) {
-		error = 0; /* the first was made after all */
+	} else if (attempt->was_lost && attempt->kind == REMOVE && error == -ENOENT) {
+		error = 0; /* it was there when it was called for */
 	}
 	attempt_end(attempt, error, stat);
 }
@@ -441,7 +442,8 @@ struct update {
 	bool is_create;	    /* what was sent last, */
 	int32_t version;    /* or the version that the znode had then, */
 	int64_t czxid;	    /* and which znode that was */
-	bool was_unknown;   /* one of them may have been made */
+	bool was_unknown;   /* it may have been made */
+	bool was_lost;	    /* an answer was, once */
 };
 
 static void update_end(struct update *update, int error, const struct node_stat *stat)
@@ -458,12 +460,12 @@ static void update_written(int error, const struct node_stat *stat, void *arg)
 {
 	struct update *update = arg;
 
-	if (error == UNKNOWN && !update->was_unknown) {
-		update->was_unknown = true;
+	if (error == CHANGE_UNKNOWN && !update->was_lost)
 		update->deadline = clock_now() + update->cache->timeout; /* it is only to be looked at */
-	}
-	if (error == -EAGAIN || error == UNKNOWN) {
-		error = error == UNKNOWN ? -EIO : -ETIMEDOUT;
+	if (error == CHANGE_UNKNOWN)
+		update->was_unknown = update->was_lost = true;
+	if (error == -EAGAIN || error == CHANGE_UNKNOWN) {
+		error = error == CHANGE_UNKNOWN ? -EIO : -ETIMEDOUT;
 		if (clock_now() < update->deadline)
 			error = cache_read(update->cache, update->path, update_read, update);
 		if (!error)
@@ -499,7 +501,7 @@ static int update_submit(struct update *update, const struct node_info *info)
 	const struct write_step step = { .verb = WRITE_SET,
 		.path = update->path,
 		.data = update->data,
-		.version = update->edit.is_whole && !update->was_unknown ? -1 : info->stat.version };
+		.version = update->edit.is_whole && !update->was_lost ? -1 : info->stat.version };
 
 	update->is_create = false;
 	update->version = info->stat.version;
@@ -580,9 +582,10 @@ static enum outcome find_out(const struct update *update, const struct node_info
 	return NOT_TO_BE_KNOWN;
 }
 
-/* Sends again what was composed before, so that a first one that comes through after all shows as such. */
+/* Sends again what was composed before. Now it is known not to have been made: who is faster than this one is somebody else. */
 static int update_resend(struct update *update, const struct node_info *info)
 {
+	update->was_unknown = false;
 	if (update->is_create)
 		return submit_file(update->cache, update->path, update->data, update_created, update);
 	return update_submit(update, info);
@@ -605,6 +608,7 @@ static bool update_decide(struct update *update, int error, const struct node_in
 	}
 	switch (find_out(update, error ? NULL : info)) {
 	case WAS_MADE:
+		own_made(update->cache->own, info->stat.mzxid);
 		update_end(update, 0, &info->stat);
 		return true;
 	case WAS_NOT_MADE:

@@ -205,7 +205,7 @@ static void settled(int error, void *arg)
 		look_at_step(commit);
 }
 
-static int settle(struct commit *commit);
+static int commit_settle(struct commit *commit);
 
 /* Whatever the answer is, it came on the session's next connection. */
 static void answered_anew(const struct write_result *result, void *arg)
@@ -215,12 +215,12 @@ static void answered_anew(const struct write_result *result, void *arg)
 
 	if (is_answer && stream_fence(commit->cache->stream, 0, STREAM_AT_ONCE, settled, commit) == 0)
 		return;
-	if (result->is_unknown && clock_now() < commit->deadline && settle(commit) == 0)
+	if (result->is_unknown && clock_now() < commit->deadline && commit_settle(commit) == 0)
 		return;
 	tell(commit, -EIO, commit->count);
 }
 
-static int settle(struct commit *commit)
+static int commit_settle(struct commit *commit)
 {
 	const struct write_step nothing = { .verb = WRITE_CHECK, .path = "/", .version = -1 };
 
@@ -285,7 +285,7 @@ static void submitted(const struct write_result *result, void *arg)
 	struct answer *answer;
 
 	if (result->error && result->is_unknown) {
-		if (settle(commit) < 0)
+		if (commit_settle(commit) < 0)
 			tell(commit, -EIO, commit->count);
 		return;
 	}

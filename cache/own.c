@@ -14,6 +14,7 @@ struct own_held {
 	struct own_held *prev, *next;
 	struct place *place;
 	enum wire_event_type type;
+	int64_t after; /* its zxid is greater than this */
 	bool is_ready;
 	bool is_taken; /* out of its place, before it was ready */
 };
@@ -48,8 +49,10 @@ struct own {
 	own_foreign_cb *foreign;
 	void *arg;
 	size_t marked_size;
-	pthread_mutex_t lock; /* a leaf, over the next */
+	pthread_mutex_t lock; /* a leaf, over the members below */
 	struct place *places;
+	int64_t ours[OWN_REMEMBERED]; /* zxids, */
+	size_t ours_next;	      /* and where the next one goes */
 };
 
 struct own *own_new(size_t marked_size, own_foreign_cb *foreign, void *arg)
@@ -65,14 +68,17 @@ struct own *own_new(size_t marked_size, own_foreign_cb *foreign, void *arg)
 	return own;
 }
 
-static void drop_held(struct place *place)
+/* Gives after which zxid the first of them came; INT64_MAX: there were none. */
+static int64_t drop_held(struct place *place)
 {
 	struct own_held *held, *next;
+	int64_t after = place->held ? place->held->after : INT64_MAX;
 
 	DL_FOREACH_SAFE (place->held, held, next) {
 		DL_DELETE(place->held, held);
 		free(held);
 	}
+	return after;
 }
 
 void own_free(struct own *own)
@@ -84,7 +90,7 @@ void own_free(struct own *own)
 	HASH_ITER (hh, own->places, place, next) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow utlist through drop_held */
 		HASH_DEL(own->places, place);
-		drop_held(place);
+		(void)drop_held(place);
 		free(place);
 	}
 	pthread_mutex_destroy(&own->lock);
@@ -145,7 +151,8 @@ struct own_change *own_begin(struct own *own, const struct write_step *steps, si
 	change->count = 0;
 	pthread_mutex_lock(&own->lock);
 	for (size_t i = 0; i < count; i++) {
-		struct place *place = steps[i].verb != WRITE_CHECK ? place_locked(own, steps[i].path) : NULL;
+		bool has_event = steps[i].verb != WRITE_CHECK && steps[i].verb != WRITE_SET_ACL;
+		struct place *place = has_event ? place_locked(own, steps[i].path) : NULL;
 		bool is_marked = steps[i].data && steps[i].data->size == own->marked_size;
 
 		if (place) {
@@ -168,23 +175,20 @@ static bool has_held(const struct place *place, enum wire_event_type type, unsig
 	return count > more_than;
 }
 
-/* Takes our own out, the newest first: of several of one type each could be ours, and what is left makes sense either way. */
+/* Takes our own out, the oldest first: of several of one type each could be ours, and whichever it was, the last that is left
+ * tells what the znode has become. */
 static void take_out_made(struct place *place)
 {
-	struct own_held *held = place->held ? place->held->prev : NULL; /* the last */
+	struct own_held *held, *next;
 
-	while (held) {
-		struct own_held *before = held == place->held ? NULL : held->prev;
-
-		if (place->made[held->type]) {
-			place->made[held->type]--;
-			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): utlist closes the ring of prev */
-			DL_DELETE(place->held, held);
-			held->is_taken = true;
-			if (held->is_ready)
-				free(held);
-		}
-		held = before;
+	DL_FOREACH_SAFE (place->held, held, next) {
+		if (!place->made[held->type])
+			continue;
+		place->made[held->type]--;
+		DL_DELETE(place->held, held);
+		held->is_taken = true;
+		if (held->is_ready)
+			free(held);
 	}
 	memset(place->made, 0, sizeof(place->made));
 }
@@ -233,9 +237,31 @@ void own_end(struct own *own, struct own_change *change, enum own_outcome outcom
 	free(change);
 }
 
+void own_made(struct own *own, int64_t zxid)
+{
+	if (!zxid)
+		return;
+	pthread_mutex_lock(&own->lock);
+	own->ours[own->ours_next] = zxid;
+	own->ours_next = (own->ours_next + 1) % OWN_REMEMBERED;
+	pthread_mutex_unlock(&own->lock);
+}
+
+bool own_is_ours(struct own *own, int64_t zxid)
+{
+	bool is_ours = false;
+
+	pthread_mutex_lock(&own->lock);
+	for (size_t i = 0; zxid && !is_ours && i < OWN_REMEMBERED; i++)
+		is_ours = own->ours[i] == zxid;
+	pthread_mutex_unlock(&own->lock);
+	return is_ours;
+}
+
 /* --- Events --- */
 
-enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, struct own_held **held)
+enum own_event own_event(struct own *own, enum wire_event_type type, const char *path, int64_t after,
+	struct own_held **held)
 {
 	enum own_event event = OWN_FOREIGN;
 	struct place *place;
@@ -246,7 +272,7 @@ enum own_event own_event(struct own *own, enum wire_event_type type, const char 
 	if (place)
 		*held = malloc(sizeof(**held));
 	if (*held) {
-		**held = (struct own_held){ .place = place, .type = type };
+		**held = (struct own_held){ .place = place, .type = type, .after = after };
 		DL_APPEND(place->held, *held);
 		event = place->marked ? OWN_PERHAPS_MARKED : OWN_PERHAPS;
 	}
@@ -273,14 +299,19 @@ void own_ready(struct own *own, struct own_held *held)
 	pthread_mutex_unlock(&own->lock);
 }
 
-void own_break(struct own *own)
+int64_t own_break(struct own *own)
 {
 	struct place *place, *next;
+	int64_t first = INT64_MAX;
 
 	pthread_mutex_lock(&own->lock);
 	HASH_ITER (hh, own->places, place, next) {
-		drop_held(place);
+		int64_t after = drop_held(place);
+
+		first = after < first ? after : first;
+		memset(place->made, 0, sizeof(place->made)); /* those were among what is dropped */
 		put_locked(own, place);
 	}
 	pthread_mutex_unlock(&own->lock);
+	return first;
 }

@@ -1,7 +1,9 @@
-/* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes). For nobody else. */
+/* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes), transact.c (those of several),
+ * permit.c (ACLs), settle.c. For nobody else. */
 #ifndef ZKFS_CACHE_PARTS_H
 #define ZKFS_CACHE_PARTS_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -32,6 +34,7 @@ struct cache {
 	_Atomic(bool) is_watching;
 	_Atomic(bool) is_reading;
 	_Atomic(uint64_t) events[WIRE_DATA_CHANGED + 1], gaps;
+	_Atomic(bool) is_telling; /* the tree knows of an event, and not yet everybody else */
 	_Atomic(uint64_t) moment;
 	_Atomic(bool)
 		is_quiet; /* our last change came right behind what the stream had passed: nobody else changes much */
@@ -48,7 +51,21 @@ struct cache {
 	bool was_unwatched; /* and the log says so */
 };
 
+/* settle.c: calls done once nothing of a transaction whose reply was lost is on its way any more and the stream has passed whatever
+ * became of it, so that a look tells; or, is_settled false, that could not be awaited (no further try after the deadline, ms). 0:
+ * done is called once, on any of the cache's threads or before the call returns; -ENOMEM: it is not. Any thread. */
+typedef void settled_cb(bool is_settled, void *arg);
+int settle(struct cache *cache, int64_t deadline, settled_cb *done, void *arg);
+
 /* change.c: an event of the znode has been applied. On the stream's thread. */
 void changes_told(struct cache *cache, const char *path);
+
+/* As the error of a change, in here only: whether it was made is not known, and what is read now tells. */
+enum { CHANGE_UNKNOWN = -EREMOTEIO };
+
+/* Sends a transaction on the znode at this path, its other steps being about children that nobody sees. done is called once the
+ * stream has passed it; stat is that of the last step that has one. As the calls of cache.h. */
+int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count, cache_done_cb *done,
+	void *arg);
 
 #endif

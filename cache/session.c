@@ -60,13 +60,22 @@ struct session *session_new(const struct session_config *config)
 
 /* --- libzookeeper's completion thread --- */
 
-static void set_state(struct session *session, bool connected, bool expired)
+/* False: the handle is being closed, and what it still tells does not count. */
+static bool set_state(struct session *session, zhandle_t *handle, bool connected, bool expired)
 {
+	bool is_closing;
+
 	pthread_mutex_lock(&session->lock);
-	session->is_connected = connected;
-	session->has_expired = expired;
-	pthread_cond_broadcast(&session->changed);
+	is_closing = session->closing == handle;
+	if (!is_closing) {
+		if (connected)
+			session->handle = handle; /* zookeeper_init may not have returned yet */
+		session->is_connected = connected;
+		session->has_expired = expired;
+		pthread_cond_broadcast(&session->changed);
+	}
 	pthread_mutex_unlock(&session->lock);
+	return !is_closing;
 }
 
 /* What session_look tells, and whoever wants to know hears of it. */
@@ -108,19 +117,12 @@ static void connected(struct session *session, zhandle_t *handle)
 	struct sockaddr_storage address;
 	socklen_t size = sizeof(address);
 	const struct sockaddr *server;
-	bool is_closing;
 
-	pthread_mutex_lock(&session->lock);
-	is_closing = session->closing == handle;
-	if (!is_closing)
-		session->handle = handle; /* zookeeper_init may not have returned yet */
-	pthread_mutex_unlock(&session->lock);
-	if (is_closing)
+	if (!set_state(session, handle, true, false))
 		return;
 	/* NULL: the connection is gone again, and the next event says so */
 	server = zookeeper_get_connected_host(handle, (struct sockaddr *)&address, &size);
 	note_session(session, handle, server, size);
-	set_state(session, true, false);
 	tell_state(session, SESSION_CONNECTED);
 	log_info("connected, session 0x%llx", (unsigned long long)zoo_client_id(handle)->client_id);
 	if (server)
@@ -138,16 +140,16 @@ static void on_session_event(zhandle_t *handle, int type, int state, const char 
 		connected(session, handle);
 	} else if (state == ZOO_EXPIRED_SESSION_STATE) {
 		log_warning("the session has expired; making a new one");
-		set_state(session, false, true);
-		tell_state(session, SESSION_LOST);
+		if (set_state(session, handle, false, true))
+			tell_state(session, SESSION_LOST);
 	} else if (state == ZOO_AUTH_FAILED_STATE) {
-		set_state(session, false, true);
-		tell_state(session, SESSION_LOST);
+		if (set_state(session, handle, false, true))
+			tell_state(session, SESSION_LOST);
 		session->handlers.auth_failed(session->handlers.arg);
 	} else if (session_is_connected(session)) {
 		log_warning("lost the connection to ZooKeeper; the session is suspended");
-		set_state(session, false, false);
-		tell_state(session, SESSION_SUSPENDED);
+		if (set_state(session, handle, false, false))
+			tell_state(session, SESSION_SUSPENDED);
 	}
 }
 

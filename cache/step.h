@@ -7,7 +7,13 @@
 
 #include "cache/node.h"
 
-enum write_verb { WRITE_CREATE, WRITE_SET, WRITE_DELETE, WRITE_CHECK };
+enum write_verb {
+	WRITE_CREATE,
+	WRITE_SET,
+	WRITE_DELETE,
+	WRITE_CHECK,
+	WRITE_SET_ACL, /* only alone: ZooKeeper has no transaction with it */
+};
 
 /* What a CREATE makes. */
 enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER };
@@ -18,8 +24,8 @@ struct write_step {
 	enum write_mode mode; /* CREATE */
 	const char *path;
 	struct bytes *data;   /* CREATE, SET; NULL is empty, never null */
-	struct acl_list *acl; /* CREATE; NULL: the one of new nodes */
-	int32_t version;      /* SET, DELETE, CHECK: -1 any */
+	struct acl_list *acl; /* CREATE, where NULL is the one of new nodes; SET_ACL */
+	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
 	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
 };
 

@@ -1,9 +1,11 @@
-/* Transactions over several znodes, all or nothing, and what they are made from: ACLs and our own session's id. */
+/* Transactions over several znodes, all or nothing; our own session's id, which tells what may be in one; and which ones were
+ * ours. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cache/parts.h"
+#include "cache/util/clock.h"
 
 /* A znode that a transaction is about. */
 struct place {
@@ -16,6 +18,8 @@ struct transaction {
 	struct cache *cache;
 	struct own_change *own;
 	struct write_result result;
+	int64_t deadline; /* ms: an unknown outcome stays unknown */
+	bool is_settled;  /* nothing of it is on its way any more, and the stream has passed it */
 	cache_transacted_cb *done;
 	void *arg;
 	size_t count;
@@ -38,7 +42,10 @@ static void transaction_end(struct transaction *transaction)
 			: result->is_unknown
 			? OWN_UNKNOWN
 			: OWN_NOT_MADE);
-	transaction->done(result->error, result->is_unknown, transaction->arg);
+	if (result->is_unknown && !transaction->is_settled)
+		transaction->done(-EIO, false, transaction->arg);
+	else
+		transaction->done(result->error, result->is_unknown, transaction->arg);
 	transaction_free(transaction);
 }
 
@@ -46,7 +53,8 @@ static void transaction_fenced(int error, void *arg)
 {
 	struct transaction *transaction = arg;
 
-	(void)error; /* it stands; without a connection nothing old is served anyway */
+	transaction->is_settled = !error;
+	/* It stands whatever became of the fence: without a connection nothing old is served anyway. */
 	for (size_t i = 0; i < transaction->count; i++) {
 		const struct place *place = &transaction->places[i];
 
@@ -55,12 +63,24 @@ static void transaction_fenced(int error, void *arg)
 	transaction_end(transaction);
 }
 
+static void transaction_settled(bool is_settled, void *arg)
+{
+	transaction_fenced(is_settled ? 0 : -ETIMEDOUT, arg);
+}
+
 /* Whatever the answer tells of the ensemble, what is read next shows it. */
 static void transaction_done(const struct write_result *result, void *arg)
 {
 	struct transaction *transaction = arg;
 
 	transaction->result = *result;
+	if (!result->error)
+		own_made(transaction->cache->own, result->zxid);
+	if (result->error && result->is_unknown) {
+		if (settle(transaction->cache, transaction->deadline, transaction_settled, transaction) < 0)
+			transaction_fenced(-ENOMEM, transaction);
+		return;
+	}
 	if (stream_fence(transaction->cache->stream, result->zxid, STREAM_AT_ONCE, transaction_fenced, transaction) < 0)
 		transaction_end(transaction);
 }
@@ -74,6 +94,7 @@ int cache_transact(struct cache *cache, const struct write_step *steps, size_t c
 	if (!transaction)
 		return -ENOMEM;
 	transaction->cache = cache;
+	transaction->deadline = clock_now() + 2 * (int64_t)cache->timeout; /* to be sent, and to be looked for */
 	transaction->done = done;
 	transaction->arg = arg;
 	for (size_t i = 0; !err && i < count; i++) {
@@ -97,33 +118,9 @@ int cache_transact(struct cache *cache, const struct write_step *steps, size_t c
 	return err;
 }
 
-/* --- ACLs --- */
-
-struct acl_ask {
-	cache_acl_cb *done;
-	void *arg;
-};
-
-static void acl_read(const struct stream_reply *reply, void *arg)
+bool cache_is_ours(struct cache *cache, int64_t zxid)
 {
-	struct acl_ask *ask = arg;
-
-	ask->done(reply->error, reply->error ? NULL : &reply->stat, reply->acl, ask->arg);
-	free(ask);
-}
-
-int cache_read_acl(struct cache *cache, const char *path, cache_acl_cb *done, void *arg)
-{
-	struct acl_ask *ask = malloc(sizeof(*ask));
-	int err;
-
-	if (!ask)
-		return -ENOMEM;
-	*ask = (struct acl_ask){ .done = done, .arg = arg };
-	err = stream_send(cache->stream, STREAM_ACL, path, acl_read, ask);
-	if (err)
-		free(ask);
-	return err;
+	return own_is_ours(cache->own, zxid);
 }
 
 int64_t cache_session_id(struct cache *cache)

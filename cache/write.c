@@ -23,6 +23,7 @@ struct change {
 	struct change *prev, *next;
 	struct writer *writer;
 	int64_t asked_at; /* ms */
+	int64_t sent_at;  /* and this */
 	write_cb *done;
 	void *arg;
 	zoo_op_result_t *results; /* count of them, as of stats; in the same allocation */
@@ -278,6 +279,13 @@ static int send_one(zhandle_t *handle, struct change *change)
 		free(list);
 		return rc;
 	}
+	if (step->verb == WRITE_SET_ACL) {
+		if (!make_acl(step, &acl, &list))
+			return ZSYSTEMERROR;
+		rc = zoo_aset_acl(handle, step->path, step->version, &acl, void_done, change);
+		free(list);
+		return rc;
+	}
 	if (step->verb == WRITE_SET)
 		return zoo_aset(handle, step->path, data_of(step), size_of(step), step->version, stat_done, change);
 	return zoo_adelete(handle, step->path, step->version, void_done, change);
@@ -304,6 +312,8 @@ static bool make_op(struct change *change, int index, zoo_op_t *op, struct ACL_v
 	case WRITE_CHECK:
 		zoo_check_op_init(op, step->path, step->version);
 		break;
+	case WRITE_SET_ACL:
+		return false; /* writer_submit lets none through */
 	}
 	return true;
 }
@@ -350,14 +360,16 @@ static void send_change(struct writer *writer, zhandle_t *handle, struct change 
 /* Puts the change, which is in no list, where it belongs. 0 or -errno. */
 static int queue_change(struct writer *writer, struct change *change, bool is_connected)
 {
+	int64_t now = clock_now();
 	int err = 0;
 
 	pthread_mutex_lock(&writer->lock);
+	change->sent_at = now;
 	if (writer->is_closed)
 		err = -EIO;
 	else if (!is_connected)
 		DL_APPEND(writer->waiting, change);
-	else if (writer->sent && writer->sent->asked_at + writer->timeout < change->asked_at)
+	else if (writer->sent && writer->sent->sent_at + writer->timeout < now)
 		err = -ETIMEDOUT; /* answers come in order, and the oldest is overdue: who waits several times must not */
 	else
 		DL_APPEND(writer->sent, change);
@@ -426,9 +438,14 @@ static size_t acl_size(const struct acl_list *acl)
 
 int writer_submit(struct writer *writer, const struct write_step *steps, int count, write_cb *done, void *arg)
 {
-	struct change *change = change_new((size_t)count);
+	struct change *change;
 	size_t size = 0;
 
+	for (int i = 0; i < count; i++) {
+		if (steps[i].verb == WRITE_SET_ACL && (count > 1 || !steps[i].acl))
+			return -EINVAL;
+	}
+	change = change_new((size_t)count);
 	if (!change)
 		return -ENOMEM;
 	change->writer = writer;

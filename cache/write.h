@@ -42,7 +42,7 @@ void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer);
 
 /* Makes the change. 0: done is called once, on libzookeeper's or the session's thread, or before the call returns; -ENOMEM,
- * -EFBIG, -ENAMETOOLONG: it is not called and nothing was sent. Any thread. */
+ * -EFBIG, -ENAMETOOLONG, -EINVAL (a SET_ACL among other steps, or without an ACL): it is not called and nothing was sent. Any thread. */
 int writer_submit(struct writer *writer, const struct write_step *steps, int count, write_cb *done, void *arg);
 
 /* How many changes wait for a connection, and how many for their answer. Any thread. */

@@ -37,12 +37,12 @@ static void reply_entry(struct pending *pending, const struct node_info *info, b
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
-	if (is_new)
+	if (is_new && type == INODE_NODE)
 		inodes_announced(mount->inodes, number);
 	files_told(mount->files, number, info);
 	keep = attr_fill(mount, number, type, inodes_kind(mount->inodes, type, pending->path, stat, info->data), stat,
 		info->data, info->changed, &attr);
-	if (type == INODE_DATA && stat->data_length == 0)
+	if (type == INODE_DATA && stat->data_length == 0 && !is_new)
 		keep = 0; /* there only while it is open */
 	pending_reply_entry(pending, &attr, keep);
 }
@@ -173,8 +173,8 @@ static void made(int error, const struct node_stat *stat, void *arg)
 		reply_entry(pending, &(struct node_info){ .stat = *stat, .changed = stat->mtime }, true);
 }
 
-/* Looks at the name and starts a request to make it; NULL: it has been answered. */
-static struct pending *start_making(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* Looks at the name and starts a request to make it; NULL: it has been answered. may_be_data: also the data of a directory. */
+static struct pending *start_making(fuse_req_t req, fuse_ino_t parent, const char *name, bool may_be_data)
 {
 	struct pending *pending = pending_start(req);
 	int err;
@@ -182,12 +182,26 @@ static struct pending *start_making(fuse_req_t req, fuse_ino_t parent, const cha
 	if (!pending)
 		return NULL;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
-	if (!err && pending->inode.type == INODE_DATA)
+	if (!err && pending->inode.type == INODE_DATA && !may_be_data)
 		err = -EPERM; /* the name is ours */
 	if (!err)
 		return pending;
 	pending_fail(pending, err);
 	return NULL;
+}
+
+/* Empty data is none, so nothing is to be made. But for a moment the kernel knows of the file: tar --xattrs makes it so, sets its
+ * attributes, and only then opens it. */
+static void data_looked(int error, const struct node_info *info, void *arg)
+{
+	struct pending *pending = arg;
+
+	if (!error && has_data(pending, info))
+		error = -EEXIST;
+	if (error)
+		pending_fail(pending, error);
+	else
+		reply_entry(pending, info, true);
 }
 
 /* Replies: entry, error. */
@@ -199,7 +213,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	(void)mode;
 	if (readonly_refuses(req) || announce_make(req, parent, name))
 		return;
-	pending = start_making(req, parent, name);
+	pending = start_making(req, parent, name, false);
 	if (!pending)
 		return;
 	err = cache_mkdir(pending->mount->cache, pending->path, made, pending);
@@ -220,10 +234,13 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 		(void)fuse_reply_err(req, EPERM);
 		return;
 	}
-	pending = start_making(req, parent, name);
+	pending = start_making(req, parent, name, true);
 	if (!pending)
 		return;
-	err = cache_create(pending->mount->cache, pending->path, NULL, made, pending);
+	if (pending->inode.type == INODE_DATA)
+		err = cache_read(pending->mount->cache, pending->path, data_looked, pending);
+	else
+		err = cache_create(pending->mount->cache, pending->path, NULL, made, pending);
 	if (err)
 		pending_fail(pending, err);
 }
@@ -280,7 +297,7 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 		(void)fuse_reply_err(req, -err);
 		return;
 	}
-	pending = start_making(req, parent, name);
+	pending = start_making(req, parent, name, false);
 	if (!pending)
 		return;
 	err = make_link(pending, form);

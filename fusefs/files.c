@@ -28,6 +28,7 @@ enum {
 struct saver {
 	struct saver *prev, *next;
 	bool keep;
+	bool is_told; /* of what was lost before, too */
 	file_saved_cb *done;
 	void *arg;
 };
@@ -60,6 +61,7 @@ struct file {
 	bool is_written;	      /* something was written since the file was last saved */
 	bool needs_birth;	      /* it was opened to make its znode, and has not yet */
 	int broken;		      /* 0, or the -errno of the write that failed */
+	int lost;		      /* 0, or the -errno of a save that cannot be tried again, to be told */
 	int64_t written_at;	      /* ms: when the first of what is unsaved was written */
 	struct node_stat stat;	      /* of base */
 	struct bytes *base;	      /* the version it reads */
@@ -368,7 +370,7 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 	/* A paged file's page must not be longer than the size that the kernel knows; if it is shorter, the kernel finds out. */
 	fits = file->is_paged ? info->data->size <= file->base->size : offset == 0 || continues(info->data, file->base);
 	if (fits && inodes_match(file->files->inodes, &file->inode, &info->stat, info->data) && !file->draft.is_dirty &&
-		!file->is_saving && file->stat.mzxid != info->stat.mzxid) {
+		!file->is_saving && file->stat.mzxid < info->stat.mzxid) { /* answers may come in the wrong order */
 		bytes_put(file->base);
 		file->base = bytes_get(info->data);
 		file->stat = info->stat;
@@ -378,7 +380,7 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 
 /* --- Writing --- */
 
-/* Who waits in find_released looks again. */
+/* Who waits in has_released looks again. */
 static void tell_news(struct files *files)
 {
 	pthread_mutex_lock(&files->lock);
@@ -447,6 +449,8 @@ static void rested(int error, void *arg)
 	file_put(file);
 }
 
+static void save_in_order(struct file *file, const struct saver *who);
+
 static void *files_main(void *arg)
 {
 	struct files *files = arg;
@@ -461,7 +465,7 @@ static void *files_main(void *arg)
 		if (file) {
 			pthread_mutex_unlock(&files->lock);
 			atomic_store(&file->due, 0);
-			file_save(file, true, rested, file);
+			save_in_order(file, &(struct saver){ .keep = true, .done = rested, .arg = file });
 			pthread_mutex_lock(&files->lock);
 		} else if (next == INT64_MAX) {
 			(void)pthread_cond_wait(&files->has_due, &files->lock);
@@ -535,13 +539,28 @@ int file_cut(struct file *file, size_t size)
 
 /* --- Saving --- */
 
-static void tell_savers(struct saver *savers, int error)
+static int take_lost_locked(struct file *file)
+{
+	int lost = file->lost;
+
+	file->lost = 0;
+	return lost;
+}
+
+static void tell_savers(struct file *file, struct saver *savers, int error)
 {
 	struct saver *saver, *next;
 
 	DL_FOREACH_SAFE (savers, saver, next) {
+		int lost = 0;
+
+		if (saver->is_told) {
+			pthread_mutex_lock(&file->lock);
+			lost = take_lost_locked(file);
+			pthread_mutex_unlock(&file->lock);
+		}
 		DL_DELETE(savers, saver);
-		saver->done(error, saver->arg);
+		saver->done(error ? error : lost, saver->arg);
 		free(saver);
 	}
 }
@@ -582,13 +601,22 @@ static bool wants_keep_locked(struct file *file)
 	return false;
 }
 
+/* Whether it would be there twice if it were saved again: appended, and perhaps there already. */
+static bool may_double_locked(const struct file *file, int error)
+{
+	return error == -EIO && file->saving.appended.size > 0 && !atomic_load(&file->is_unlinked);
+}
+
 static void end_saving_locked(struct file *file, int error, const struct node_stat *stat, struct bytes *data)
 {
 	bytes_put(error ? file->base : file->old_base);
 	if (error)
 		file->base = file->old_base;
 	file->old_base = NULL;
-	if (error && wants_keep_locked(file) && draft_overlay(&file->saving, &file->draft, file->base->size) == 0) {
+	if (may_double_locked(file, error))
+		file->lost = error;
+	else if (error && wants_keep_locked(file) &&
+		draft_overlay(&file->saving, &file->draft, file->base->size) == 0) {
 		draft_move(&file->draft, &file->saving);
 		file->needs_birth = file->inode.czxid == INODE_UNBORN;
 	}
@@ -631,7 +659,7 @@ static void saved(int error, const struct node_stat *stat, struct bytes *data, v
 	pthread_mutex_unlock(&file->lock);
 	if (is_lost)
 		give_up_birth(file);
-	tell_savers(savers, error);
+	tell_savers(file, savers, error);
 	if (goes_on)
 		save(file);
 	count_save(file->files, false);
@@ -700,7 +728,7 @@ static void save(struct file *file)
 	}
 	pthread_mutex_unlock(&file->lock);
 	if (err) {
-		tell_savers(savers, err);
+		tell_savers(file, savers, err);
 		count_save(file->files, false);
 		file_put(file);
 		return;
@@ -723,30 +751,33 @@ static bool join_savers_locked(struct file *file, struct saver *saver)
 	return is_first && !file->is_saving;
 }
 
-/* As file_save, whatever other open files of the inode have. */
-static void save_alone(struct file *file, bool keep, file_saved_cb *done, void *arg)
+/* As save_in_order, whatever other open files of the inode have. */
+static void save_alone(struct file *file, const struct saver *who)
 {
 	struct saver *saver = malloc(sizeof(*saver));
 	bool has_work;
 	bool begins = false;
-	int broken;
+	int error = 0;
 
 	if (!saver) {
-		done(-ENOMEM, arg);
+		who->done(-ENOMEM, who->arg);
 		return;
 	}
-	*saver = (struct saver){ .keep = keep, .done = done, .arg = arg };
+	*saver = *who;
 	pthread_mutex_lock(&file->lock);
-	broken = file->broken;
 	/* An unlinked file keeps what was written for as long as it is open, and for nobody else. */
-	has_work = !broken &&
+	has_work = !file->broken &&
 		(file->is_saving || ((file->draft.is_dirty || file->needs_birth) && !atomic_load(&file->is_unlinked)));
 	if (has_work)
 		begins = join_savers_locked(file, saver);
+	else if (file->broken)
+		error = file->broken;
+	else if (who->is_told)
+		error = take_lost_locked(file);
 	pthread_mutex_unlock(&file->lock);
 	if (!has_work) {
 		free(saver);
-		done(broken, arg);
+		who->done(error, who->arg);
 	} else if (begins) {
 		save(file);
 	}
@@ -758,6 +789,8 @@ static void save_alone(struct file *file, bool keep, file_saved_cb *done, void *
 struct save_all {
 	struct file **files;
 	size_t count, saved;
+	bool keep;
+	void (*save)(struct file *file, const struct saver *who);
 	int error;
 	file_saved_cb *done;
 	void *arg;
@@ -778,7 +811,7 @@ static void one_saved(int error, void *arg)
 static void save_next(struct save_all *all)
 {
 	if (all->saved < all->count) {
-		save_alone(all->files[all->saved], true, one_saved, all);
+		all->save(all->files[all->saved], &(struct saver){ .keep = all->keep, .done = one_saved, .arg = all });
 		return;
 	}
 	all->done(all->error, all->arg);
@@ -791,6 +824,7 @@ struct choice {
 	fuse_ino_t inode;
 	const char *path; /* at it, and below */
 	bool is_unsaved;
+	bool is_released;	       /* and not unlinked */
 	const struct file *older_than; /* of the same inode, and became unsaved before */
 };
 
@@ -805,6 +839,8 @@ static bool is_chosen(const struct file *file, const struct choice *choice)
 	size_t size = choice->path && !inode_path_is_root(choice->path) ? strlen(choice->path) : 0;
 
 	if (choice->is_unsaved && !file->is_unsaved)
+		return false;
+	if (choice->is_released && (!file->is_released || file->is_unlinked))
 		return false;
 	if (choice->older_than)
 		return is_older(file, choice->older_than);
@@ -858,6 +894,9 @@ static void save_chosen(struct files *files, const struct choice *choice, file_s
 		all->count = has_memory ? (size_t)count : 0;
 		if (all->count)
 			qsort(all->files, all->count, sizeof(struct file *), compare_turns);
+		/* What nobody can save any more is dropped if it cannot be now, and does not overtake what is older. */
+		all->save = choice->is_released ? save_in_order : save_alone;
+		all->keep = !choice->is_released;
 		all->done = done;
 		all->arg = arg;
 	}
@@ -871,9 +910,7 @@ static void save_chosen(struct files *files, const struct choice *choice, file_s
 
 struct late_save {
 	struct file *file;
-	bool keep;
-	file_saved_cb *done;
-	void *arg;
+	struct saver who;
 };
 
 /* An error is kept for those whose bytes they are. */
@@ -882,7 +919,7 @@ static void older_saved(int error, void *arg)
 	struct late_save *late = arg;
 
 	(void)error;
-	save_alone(late->file, late->keep, late->done, late->arg);
+	save_alone(late->file, &late->who);
 	file_put(late->file);
 	free(late);
 }
@@ -909,23 +946,28 @@ static bool has_older(struct file *file)
 	return other != NULL;
 }
 
-void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
+static void save_in_order(struct file *file, const struct saver *who)
 {
 	const struct choice older = { .older_than = file, .is_unsaved = true };
 	struct late_save *late;
 
 	if (!has_older(file)) {
-		save_alone(file, keep, done, arg);
+		save_alone(file, who);
 		return;
 	}
 	late = malloc(sizeof(*late));
 	if (!late) {
-		done(-ENOMEM, arg);
+		who->done(-ENOMEM, who->arg);
 		return;
 	}
-	*late = (struct late_save){ .file = file, .keep = keep, .done = done, .arg = arg };
+	*late = (struct late_save){ .file = file, .who = *who };
 	file_get(file);
 	save_chosen(file->files, &older, older_saved, late);
+}
+
+void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg)
+{
+	save_in_order(file, &(struct saver){ .keep = keep, .is_told = true, .done = done, .arg = arg });
 }
 
 static bool is_bare_locked(const struct file *file)
@@ -986,10 +1028,11 @@ static int64_t release_due_locked(struct files *files, fuse_ino_t inode)
 	return due > clock_now() ? due : 0;
 }
 
-/* A released file of the inode with something unsaved, held; NULL: none. */
-static struct file *find_released(struct files *files, fuse_ino_t inode)
+/* Whether a released file of the inode has something unsaved. */
+static bool has_released(struct files *files, fuse_ino_t inode)
 {
-	struct file *file;
+	const struct choice choice = { .inode = inode, .is_unsaved = true, .is_released = true };
+	const struct file *file;
 	int64_t due;
 
 	pthread_mutex_lock(&files->lock);
@@ -999,17 +1042,14 @@ static struct file *find_released(struct files *files, fuse_ino_t inode)
 		(void)pthread_cond_timedwait(&files->news, &files->lock, &at);
 	}
 	DL_FOREACH (*bucket(files, inode), file) {
-		if (file->number == inode && file->is_released && file->is_unsaved && !file->is_unlinked)
+		if (is_chosen(file, &choice))
 			break;
 	}
-	if (file)
-		file->refs++;
 	pthread_mutex_unlock(&files->lock);
-	return file;
+	return file != NULL;
 }
 
 struct settle {
-	struct file *file;
 	file_saved_cb *done;
 	void *arg;
 };
@@ -1019,24 +1059,26 @@ static void settled(int error, void *arg)
 	struct settle *settle = arg;
 
 	(void)error; /* the log has it; who opens the file now finds what there is */
-	file_put(settle->file);
 	settle->done(0, settle->arg);
 	free(settle);
 }
 
 void files_settle(struct files *files, fuse_ino_t inode, file_saved_cb *done, void *arg)
 {
-	struct file *file = find_released(files, inode);
-	struct settle *settle = file ? malloc(sizeof(*settle)) : NULL;
+	const struct choice released = { .inode = inode, .is_unsaved = true, .is_released = true };
+	struct settle *settle;
 
-	if (!settle) {
-		if (file)
-			file_put(file);
-		done(file ? -ENOMEM : 0, arg);
+	if (!has_released(files, inode)) {
+		done(0, arg);
 		return;
 	}
-	*settle = (struct settle){ .file = file, .done = done, .arg = arg };
-	file_save(file, false, settled, settle);
+	settle = malloc(sizeof(*settle));
+	if (!settle) {
+		done(-ENOMEM, arg);
+		return;
+	}
+	*settle = (struct settle){ .done = done, .arg = arg };
+	save_chosen(files, &released, settled, settle);
 }
 
 /* --- All open files of an inode --- */

@@ -79,8 +79,10 @@ int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append,
 int file_cut(struct file *file, size_t size);
 
 /* Saves what is unsaved, in one transaction. Where it is merged with what is there and not all of that, it comes after what
- * became unsaved earlier in other open files of the inode, so that the bytes get there in the order of writing. done is called once, before the call returns when there is nothing to save; 0 or
- * -errno, of this file. After an error the bytes are dropped, or, if keep, unsaved again for another try. */
+ * became unsaved earlier in other open files of the inode, so that the bytes get there in the order of writing. done is called
+ * once, before the call returns when there is nothing to save; 0 or -errno, of this file. After an error the bytes are dropped, or,
+ * if keep, unsaved again for another try; but appended ones that may be there already (-EIO) are dropped in any case, for they
+ * could be there twice, and if that was nobody's who could be told, the next call tells it. */
 typedef void file_saved_cb(int error, void *arg);
 void file_save(struct file *file, bool keep, file_saved_cb *done, void *arg);
 

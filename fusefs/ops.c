@@ -101,6 +101,31 @@ static void route_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_in
 		op_release(req, number, info);
 }
 
+static void route_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size)
+{
+	if (!virtual_xattr(req, number))
+		op_getxattr(req, number, name, size);
+}
+
+static void route_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
+{
+	if (!virtual_listxattr(req, number, size))
+		op_listxattr(req, number, size);
+}
+
+static void route_setxattr(fuse_req_t req, fuse_ino_t number, const char *name, const char *value, size_t size,
+	int flags)
+{
+	if (!virtual_xattr(req, number))
+		op_setxattr(req, number, name, value, size, flags);
+}
+
+static void route_removexattr(fuse_req_t req, fuse_ino_t number, const char *name)
+{
+	if (!virtual_xattr(req, number))
+		op_removexattr(req, number, name);
+}
+
 const struct fuse_lowlevel_ops ops = {
 	/* connection.c */
 	.init = op_init,
@@ -110,6 +135,12 @@ const struct fuse_lowlevel_ops ops = {
 	.setattr = route_setattr,
 	.access = route_access,
 	.statfs = op_statfs,
+
+	/* xattr.c */
+	.getxattr = route_getxattr,
+	.listxattr = route_listxattr,
+	.setxattr = route_setxattr,
+	.removexattr = route_removexattr,
 
 	/* dir.c */
 	.lookup = route_lookup,

@@ -24,6 +24,12 @@ void op_statfs(fuse_req_t req, fuse_ino_t number);
 double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
 	const struct node_stat *stat, const struct bytes *data, int64_t changed, struct stat *attr);
 
+/* xattr.c */
+void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t number, size_t size);
+void op_setxattr(fuse_req_t req, fuse_ino_t number, const char *name, const char *value, size_t size, int flags);
+void op_removexattr(fuse_req_t req, fuse_ino_t number, const char *name);
+
 /* connection.c */
 void op_init(void *userdata, struct fuse_conn_info *connection);
 

@@ -416,6 +416,22 @@ bool pending_reply_data(struct pending *pending, const void *data, size_t size)
 	return is_told;
 }
 
+void pending_reply_xattr(struct pending *pending, const void *value, size_t size)
+{
+	if (pending->size > 0 && size > pending->size) {
+		pending_fail(pending, -ERANGE);
+		return;
+	}
+	forget_stale(pending);
+	if (claim(pending)) {
+		if (pending->size == 0)
+			(void)fuse_reply_xattr(pending->req, size);
+		else
+			(void)fuse_reply_buf(pending->req, value, size);
+	}
+	end(pending);
+}
+
 static struct fuse_entry_param entry_of(const struct stat *attr, double keep)
 {
 	return (struct fuse_entry_param){ .ino = attr->st_ino,

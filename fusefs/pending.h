@@ -20,7 +20,7 @@ struct pending {
 	struct inode_view inode;    /* what the request is about, if the handler looked it up */
 	char *path;		    /* a znode's, if the handler made one */
 	struct fuse_file_info file; /* for open, create, opendir; else fh only */
-	size_t size;		    /* of a read or a directory's page */
+	size_t size;		    /* of a read or a directory's page; for an attribute's value */
 	off_t offset;
 	bool flag; /* the handler's own */
 	/* The rest is pending.c's. */
@@ -60,6 +60,10 @@ void pending_reply_attr(struct pending *pending, const struct stat *attr, double
 
 /* False: the kernel was not told. */
 bool pending_reply_data(struct pending *pending, const void *data, size_t size);
+
+/* The value of an attribute (xattr.c), or only its size if that is all the caller asked for: pending->size is what it has room
+ * for, 0 asks. */
+void pending_reply_xattr(struct pending *pending, const void *value, size_t size);
 
 /* These count a lookup of attr->st_ino, which inodes_enter has noted; if the kernel never hears of it, it is taken back. */
 void pending_reply_entry(struct pending *pending, const struct stat *attr, double keep);

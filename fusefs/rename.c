@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cache/acl.h"
 #include "cache/util/clock.h"
 #include "fusefs/files.h"
 #include "fusefs/ops.h"
@@ -54,6 +55,7 @@ struct rename {
 	struct side *looks; /* which of them is being looked at */
 	bool is_set;	    /* the contents go into what is at the target */
 	bool was_unknown;   /* the outcome must be found out */
+	bool was_not_there; /* something that the transaction needs: the directory, perhaps */
 	int64_t deadline;   /* ms: no further try after it */
 	struct write_step *steps;
 	size_t step_count, step_capacity;
@@ -288,12 +290,8 @@ static int check_nodes(const struct rename *rename, const struct side *side)
 			(is_foreign(rename, &node->info.stat) || kind_owner(&node->info.stat) == OWNER_TTL))
 			return -EPERM;
 		for (uint32_t j = 0; node->acl && j < node->acl->count; j++) {
-			const struct acl_entry *entry = &node->acl->list[j];
-			size_t size = strlen(entry->id);
-
-			/* Hidden from us (FinalRequestProcessor): made anew it would let nobody in. */
-			if (strcmp(entry->scheme, "digest") == 0 && size >= 2 &&
-				strcmp(entry->id + size - 2, ":x") == 0)
+			/* Made anew it would let nobody in. */
+			if (acl_is_hidden(&node->acl->list[j]))
 				return -EPERM;
 		}
 	}
@@ -433,17 +431,6 @@ static void succeeded(struct rename *rename)
 
 /* --- Sending, and what came of it --- */
 
-static void synced(int error, const struct node_stat *stat, void *arg)
-{
-	struct rename *rename = arg;
-
-	(void)stat;
-	if (error)
-		rename_end(rename, -EIO);
-	else
-		look(rename);
-}
-
 static void transacted(int error, bool is_unknown, void *arg)
 {
 	struct rename *rename = arg;
@@ -453,9 +440,9 @@ static void transacted(int error, bool is_unknown, void *arg)
 		succeeded(rename);
 	} else if (is_unknown) {
 		rename->was_unknown = true;
-		if (cache_sync(rename->pending->mount->cache, synced, rename) < 0)
-			rename_end(rename, -EIO);
+		look(rename);
 	} else if (error == -EAGAIN || error == -ENOENT || error == -EEXIST || error == -ENOTEMPTY) {
+		rename->was_not_there = error == -ENOENT;
 		again(rename); /* somebody was faster */
 	} else {
 		rename_end(rename, error);
@@ -545,6 +532,7 @@ static void ask_acls(struct rename *rename)
 
 	atomic_store(&rename->error, 0);
 	atomic_store(&rename->awaited, side->count + 1);
+	/* NOLINTBEGIN(clang-analyzer-unix.Malloc): the one more, which the last line takes, keeps it */
 	for (size_t i = 0; i < side->count; i++) {
 		struct acl_wait *wait = malloc(sizeof(*wait));
 		int err = -ENOMEM;
@@ -559,6 +547,7 @@ static void ask_acls(struct rename *rename)
 		}
 	}
 	acl_came(rename, 0);
+	/* NOLINTEND(clang-analyzer-unix.Malloc) */
 }
 
 /* An answer may come before the question's call returns, on this thread, and then there are thousands of them, so that none may
@@ -639,15 +628,8 @@ static void look_deeper(struct rename *rename)
 	} while (is_second(rename));
 }
 
-/* Both are known: what is there, if anything, is all[0]. */
-static void looked_at_both(struct rename *rename)
+static void plan(struct rename *rename)
 {
-	int err = check(rename);
-
-	if (err) {
-		rename_end(rename, err);
-		return;
-	}
 	rename->is_set = rename->to.exists && is_plain(&rename->to) &&
 		(rename->from.type == INODE_DATA || is_plain(&rename->from));
 	if (rename->to.type == INODE_DATA)
@@ -659,23 +641,98 @@ static void looked_at_both(struct rename *rename)
 		look_deeper(rename);
 }
 
+static void directory_read(int error, const struct node_info *info, void *arg)
+{
+	(void)info;
+	if (error)
+		rename_end(arg, error);
+	else
+		plan(arg);
+}
+
+/* A directory that somebody else has removed since the kernel looked will not come back. */
+static void look_at_directory(struct rename *rename)
+{
+	const char *path = rename->to.path;
+	size_t size = (size_t)(strrchr(path, '/') - path);
+	char *directory = size ? strndup(path, size) : strdup("/");
+	int err = -ENOMEM;
+
+	if (directory)
+		err = cache_read(rename->pending->mount->cache, directory, directory_read, rename);
+	free(directory);
+	if (err)
+		rename_end(rename, err);
+}
+
+/* Both are known: what is there, if anything, is all[0]. */
+static void looked_at_both(struct rename *rename)
+{
+	int err = check(rename);
+
+	if (err)
+		rename_end(rename, err);
+	else if (rename->was_not_there && !rename->to.count)
+		look_at_directory(rename);
+	else
+		plan(rename);
+}
+
+static bool is_same(const struct node_stat *was, const struct node_stat *is)
+{
+	return is && is->czxid == was->czxid && is->mzxid == was->mzxid;
+}
+
+/* Whether it is as the data of the other has been set in it. */
+static bool was_set(const struct side *was, const struct side *now, const struct side *other)
+{
+	const struct looked *node = &now->all[0];
+	const struct bytes *data = other->all[0].info.data;
+
+	return node->info.stat.czxid == was->all[0].info.stat.czxid &&
+		node->info.stat.version == was->all[0].info.stat.version + 1 && node->info.data->size == data->size &&
+		memcmp(node->info.data->data, data->data, data->size) == 0;
+}
+
+/* Whether it is as the other has been made anew in it. */
+static bool was_made(const struct side *was, const struct side *now, const struct side *other)
+{
+	const struct looked *node = &now->all[0];
+	const struct looked *source = &other->all[0];
+	bool is_empty_file = other->kind == KIND_FILE && source->info.data->size == 0 &&
+		kind_owner(&source->info.stat) != OWNER_SESSION;
+
+	return (!was->count || node->info.stat.czxid != was->all[0].info.stat.czxid) &&
+		node->info.stat.version == (is_empty_file ? 1 : 0) &&
+		node->info.data->size == source->info.data->size &&
+		memcmp(node->info.data->data, source->info.data->data, source->info.data->size) == 0;
+}
+
 /* The transaction's reply was lost: what is there now against what was there before. 1: it was made; 0: it was not; -EIO: that
  * cannot be known. */
 static int find_out(const struct rename *rename, const struct side *old_from, const struct side *old_to)
 {
 	const struct node_stat *was_from = &old_from->all[0].info.stat;
 	const struct node_stat *from = rename->from.count ? &rename->from.all[0].info.stat : NULL;
-	const struct node_stat *to = rename->to.count ? &rename->to.all[0].info.stat : NULL;
-	const struct node_stat *was_to = old_to->count ? &old_to->all[0].info.stat : NULL;
-	bool is_changed = !from || from->mzxid != was_from->mzxid;
-	bool has_left = !from || from->czxid != was_from->czxid;
-	bool has_come = to && (!was_to || to->mzxid != was_to->mzxid);
+	bool (*has_become)(const struct side *was, const struct side *now, const struct side *other) =
+		rename->is_set ? was_set : was_made;
+	bool moves_node = old_from->type == INODE_NODE && !(rename->flags & EXCHANGE);
+	bool has_left;
 
-	if (old_from->type == INODE_DATA || (rename->flags & EXCHANGE))
-		has_left = from && is_changed;
-	if (has_left && has_come)
-		return 1;
-	return !is_changed && !has_come ? 0 : -EIO;
+	/* It would have changed both. */
+	if (is_same(was_from, from) ||
+		(old_to->count && rename->to.count && is_same(&old_to->all[0].info.stat, &rename->to.all[0].info.stat)))
+		return 0;
+	if (moves_node && from && from->czxid == was_from->czxid)
+		return 0;
+	if (moves_node)
+		has_left = true;
+	else if (rename->flags & EXCHANGE)
+		has_left = from && has_become(old_from, &rename->from, old_to);
+	else
+		has_left = from && from->czxid == was_from->czxid && from->version == was_from->version + 1 &&
+			from->data_length == 0;
+	return has_left && rename->to.count && has_become(old_to, &rename->to, old_from) ? 1 : -EIO;
 }
 
 struct look {

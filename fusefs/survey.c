@@ -239,7 +239,7 @@ static void find_news_of(struct survey *survey, const struct place *place, const
 		if (!inodes_is_announced(survey->mount->inodes, path, child->stat.czxid) &&
 			!inodes_is_mourned(survey->mount->inodes, path))
 			survey->found(CACHE_CREATED, path, &info, survey->arg);
-	} else if (is_in_gap(survey, child->stat.mzxid)) {
+	} else if (is_in_gap(survey, child->stat.mzxid) && !cache_is_ours(survey->mount->cache, child->stat.mzxid)) {
 		survey->found(CACHE_CHANGED, path, &info, survey->arg);
 	}
 	free(path);

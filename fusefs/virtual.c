@@ -288,6 +288,24 @@ bool virtual_access(fuse_req_t req, fuse_ino_t number, int mask)
 	return true;
 }
 
+bool virtual_xattr(fuse_req_t req, fuse_ino_t number)
+{
+	if (is_virtual(number))
+		(void)fuse_reply_err(req, ENOTSUP);
+	return is_virtual(number);
+}
+
+bool virtual_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
+{
+	if (!is_virtual(number))
+		return false;
+	if (size)
+		(void)fuse_reply_buf(req, NULL, 0);
+	else
+		(void)fuse_reply_xattr(req, 0);
+	return true;
+}
+
 /* --- The directory --- */
 
 bool virtual_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)

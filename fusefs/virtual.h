@@ -34,6 +34,8 @@ bool virtual_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 bool virtual_getattr(fuse_req_t req, fuse_ino_t number);
 bool virtual_setattr(fuse_req_t req, fuse_ino_t number, int to_set, const struct fuse_file_info *info);
 bool virtual_access(fuse_req_t req, fuse_ino_t number, int mask);
+bool virtual_xattr(fuse_req_t req, fuse_ino_t number); /* to get, set or remove one: there are none */
+bool virtual_listxattr(fuse_req_t req, fuse_ino_t number, size_t size);
 bool virtual_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info);
 bool virtual_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, bool with_attributes);
 bool virtual_releasedir(fuse_req_t req, fuse_ino_t number);

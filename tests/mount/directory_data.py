@@ -50,5 +50,14 @@ with mount() as mnt, mount('other') as other, client() as zk:
         os.mkdir(f'{top}/tree/a/.data')
     with expect_error(errno.EEXIST, 'O_EXCL of .data with data'):
         os.open(f'{top}/tree/a/.data', os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    # As tar --xattrs makes a file: mknod, attributes, open.
+    with expect_error(errno.EEXIST, 'mknod of .data with data'):
+        os.mknod(f'{top}/tree/a/.data')
+    os.mknod(f'{top}/tree/.data')
+    expect_eq((os.stat(f'{top}/tree/.data').st_size, zk.get('/tree')[0]), (0, b''), 'made by mknod')
+    with open(f'{top}/tree/.data', 'r+', encoding='utf-8') as file:
+        file.write('made')
+    expect_eq((zk.get('/tree')[0], os.stat(f'{top}/tree/.data').st_size), (b'made', 4), 'made by mknod, then written')
+    os.unlink(f'{top}/tree/.data')
     subprocess.run(['rm', '-r', f'{top}/tree'], check=True)
     expect_eq(zk.get_children('/'), [], 'left after rm -r')

@@ -89,6 +89,9 @@ def check_reading():
         file.seek(0)
         expect_eq(file.read(), b'connected\n', 'again from the start')
     wait_until(10, lambda: os.stat(f'{top}/.zkfs/state').st_size == len('connected\n'), 'its size')
+    expect_eq(os.listxattr(f'{top}/.zkfs/state'), [], 'its extended attributes')
+    with expect_error(errno.ENOTSUP, 'an extended attribute'):
+        os.getxattr(f'{top}/.zkfs/state', 'user.zk.acl')
     expect_eq(len({os.stat(f'{top}/.zkfs/{name}').st_ino for name in ['.', *FILES]}), 5, 'inodes')
 
 

@@ -3,112 +3,11 @@ request arrive late, when the client connects anew. What the program is told is 
 EIO is said only where the truth cannot be known."""
 # timeout: 300
 import itertools
-import socket
-import struct
-import threading
-import time
 
+from kazoo.security import make_acl
+
+from proxy import LOSSES, Proxy
 from zktest import *
-
-CHANGES = {1, 2, 5, 14, 15}     # create, delete, setData, multi, create2 (ZooDefs.OpCode)
-
-
-class Proxy:
-    """Between zkfs and the server. arm('reply') or arm('request'): that of the next change is lost; arm('late'): its request comes to
-    the server on the old connection when the client has begun a new one."""
-
-    def __init__(self, upstream):
-        self.upstream = upstream
-        self.armed = None
-        self.meanwhile = None       # called when it is gone, before the connection breaks
-        self.late = None            # (the old connection to the server, what it has still to bring)
-        self.hold = 0               # s that nobody is let in, once it has struck
-        self.expired = 0            # sessions that were found to be
-        self.fired = threading.Event()
-        self.answered = threading.Event()
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=64)
-        self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def arm(self, what, meanwhile, hold=0):
-        self.fired.clear()
-        self.answered.clear()
-        self.meanwhile = meanwhile
-        self.hold = hold
-        self.armed = what
-
-    def accept(self):
-        while True:
-            client_side, _ = self.listener.accept()
-            if self.late:
-                (old, frame), self.late = self.late, None
-                old.sendall(frame)
-                self.answered.wait(5)   # the server has done it before it hears of the new connection
-            if self.fired.is_set() and self.hold:
-                time.sleep(self.hold)
-                self.hold = 0
-            server_side = socket.create_connection(self.upstream)
-            pair = {'client': client_side, 'server': server_side, 'doomed': None, 'late': None}
-            threading.Thread(target=self.pump, args=(pair, 'client', 'server'), daemon=True).start()
-            threading.Thread(target=self.pump, args=(pair, 'server', 'client'), daemon=True).start()
-
-    @staticmethod
-    def read(sock, size):
-        data = b''
-        while len(data) < size:
-            more = sock.recv(size - len(data))
-            if not more:
-                raise ConnectionError
-            data += more
-        return data
-
-    def pump(self, pair, source, target):
-        first = True
-        try:
-            while True:
-                head = self.read(pair[source], 4)
-                body = self.read(pair[source], struct.unpack('>i', head)[0])
-                if not first and not self.passes(pair, source, head + body):
-                    break
-                elif first and source == 'server' and struct.unpack('>i', body[4:8])[0] <= 0:
-                    self.expired += 1   # so says its ConnectResponse
-                first = False
-                pair[target].sendall(head + body)
-        except OSError:
-            pass
-        for sock in (pair['client'], pair['server']):
-            if sock is pair['late']:
-                continue
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def passes(self, pair, source, frame):
-        """False: the connection is to break instead."""
-        if source == 'server' and pair['late']:
-            self.answered.set()
-            return True     # to nobody
-        if source == 'server':
-            if struct.unpack('>i', frame[4:8])[0] != pair['doomed']:
-                return True
-        else:
-            xid, kind = struct.unpack('>ii', frame[4:12])
-            with self.lock:
-                if kind not in CHANGES or not self.armed:
-                    return True
-                what, self.armed = self.armed, None
-            if what == 'reply':
-                pair['doomed'] = xid
-                return True
-            if what == 'late':
-                pair['late'] = pair['server']
-                self.late = (pair['server'], frame)
-        if self.meanwhile:
-            self.meanwhile()
-        self.fired.set()
-        return False
 
 
 def attempt(call):
@@ -137,8 +36,9 @@ def data(path):
 
 
 # (what, before, the program's call, Kazoo's change meanwhile, then (told, there) for each of LOSSES; None: not to be tried)
-LOSSES = ('reply', 'request', 'late')
 DIRECTORIES = ('mkdir', 'rmdir')
+OUR_ACL = b'world:anyone:cdrwa,ip:10.0.0.1:r'
+THEIR_ACL = [make_acl('world', 'anyone', all=True), make_acl('ip', '10.0.0.2', read=True)]
 
 
 def cases():
@@ -152,6 +52,9 @@ def cases():
     mkdir = lambda: os.mkdir(f'{top}/f')   # noqa: E731
     rmdir = lambda: os.rmdir(f'{top}/f')   # noqa: E731
     unlink = lambda: os.unlink(f'{top}/f')   # noqa: E731
+
+    set_acl = lambda: os.setxattr(f'{top}/f', 'user.zk.acl', OUR_ACL)  # noqa: E731
+    others_set_acl = lambda: zk.set_acls('/f', THEIR_ACL)   # noqa: E731
 
     def anew():
         gone()
@@ -199,16 +102,19 @@ def cases():
     yield ('unlink, gone', b'x', unlink, gone, None, *[('ok', None)] * 2)
     # A delete knows its znode by the version only. It removes the new one, and has done so before the program is told.
     yield ('unlink, another in its place', b'x', unlink, anew, None, ('ok', b'kazoo'), ('ok', None))
+    yield ('ACL', b'x', set_acl, None, *[('ok', b'x')] * 3)
+    yield ('ACL, another too', b'x', set_acl, others_set_acl, ('EIO', b'x'), *[('ok', b'x')] * 2)
     yield ('transaction', b'old', version, None, *[('ok', b'new')] * 3)
     yield ('transaction, another too', b'old', version, put(b'kazoo'), ('EIO', b'kazoo'), *[('EAGAIN', b'kazoo')] * 2)
     yield ('transaction, another in its place', b'old', version, anew, *[('EIO', b'kazoo')] * 2, None)
     yield ('transaction that creates', None, name, None, ('EIO', b'new'), ('ok', b'new'), ('EIO', b'new'))
     yield ('transaction that creates, another too', None, name, make(b'kazoo'), None, *[('EIO', b'kazoo')] * 2)
-    yield ('rename', b'x', lambda: os.rename(f'{top}/f', f'{top}/g'), None, *[('ok', None)] * 2, None)
+    yield ('rename', b'x', lambda: os.rename(f'{top}/f', f'{top}/g'), None, *[('ok', None)] * 3)
 
 
 def expiring_cases():
-    return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink', 'transaction')]
+    return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink', 'ACL',
+                                                            'transaction')]
 
 
 def run(case, lost, expected, mnt, hold=0):
@@ -226,6 +132,10 @@ def run(case, lost, expected, mnt, hold=0):
     told = attempt(call)
     expect_eq(proxy.fired.is_set(), True, f'{name}: the proxy has struck')
     expect_eq((told, data('/f')), expected, name)
+    if what.startswith('ACL'):
+        shown = os.getxattr(f'{top}/f', 'user.zk.acl')
+        expect_eq((len(zk.get_acls('/f')[0]), shown), (2, OUR_ACL if told == 'ok' else OUR_ACL.replace(b'.1:', b'.2:')),
+                  f'{name}: the ACL')
     if what == 'rename':
         expect_eq(data('/g'), b'x', f'{name}: the target')
     mnt.settle()    # through the new connection: nothing is on its way on the old one

@@ -20,6 +20,7 @@ static struct {
 
 	enum fate fate[4];	 /* of the transactions to come */
 	void (*meanwhile)(void); /* what somebody else does before the session's next connection answers, once */
+	void (*faster)(void);	 /* what somebody else does who overtakes; NULL: changes it twice, or makes it */
 	int fence_error, read_error;
 
 	int sent, made; /* transactions */
@@ -50,6 +51,10 @@ static void others_make(const char *text)
 
 static void overtake(void)
 {
+	if (ensemble.faster) {
+		ensemble.faster();
+		return;
+	}
 	if (!ensemble.is_there) {
 		others_make("faster");
 		return;
@@ -309,6 +314,22 @@ START_TEST(what_was_never_ours_exists)
 }
 END_TEST
 
+/* It is known not to have been made when it is sent again, and the answer to that says who was first. */
+START_TEST(what_others_make_since_it_got_lost_exists)
+{
+	ensemble.faster = others_make_directory;
+	ensemble.fate[0] = LOST;
+	ensemble.fate[1] = OVERTAKEN;
+	make_directory(-EEXIST);
+	ck_assert_int_eq(ensemble.sent, 2);
+	ensemble.faster = others_remove;
+	ensemble.fate[0] = LOST;
+	ensemble.fate[1] = OVERTAKEN;
+	ck_assert_int_eq(cache_remove(&cache, "/n", ensemble.stat.czxid, ensemble.stat.version, ended, NULL), 0);
+	check_end(0); /* it is gone, as was asked for */
+}
+END_TEST
+
 START_TEST(making_that_cannot_be_looked_for_is_unknown)
 {
 	ensemble.fate[0] = LOST;
@@ -510,6 +531,36 @@ START_TEST(change_that_others_overtake_is_composed_again)
 }
 END_TEST
 
+static void others_append_the_same(void)
+{
+	others_write("a+");
+}
+
+/* One that got lost, is known not to have been made, and that others overtake when it is sent again. */
+START_TEST(change_that_is_sent_again_and_overtaken_is_composed_again)
+{
+	others_make("a");
+	ensemble.fate[0] = LOST;
+	ensemble.fate[1] = OVERTAKEN; /* by two at once */
+	update(0, "twice+");
+	ck_assert_int_eq(composed, 2);
+	others_remove();
+	others_make("a");
+	ensemble.faster = others_append_the_same;
+	ensemble.fate[0] = LOST;
+	ensemble.fate[1] = OVERTAKEN;
+	update(0, "a++");
+	ensemble.faster = NULL;
+	ensemble.fate[0] = LOST;
+	ensemble.fate[1] = OVERTAKEN;
+	update_as((struct cache_edit){ .is_whole = true, .compose = compose_whole }, 0, "whole");
+	others_remove();
+	ensemble.fate[0] = LOST;
+	ensemble.fate[1] = OVERTAKEN;
+	update_as((struct cache_edit){ .may_create = true }, 0, "faster+");
+}
+END_TEST
+
 START_TEST(change_below_those_of_others_is_unknown)
 {
 	others_make("a");
@@ -597,6 +648,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, making_that_got_lost_is_sent_again);
 	tcase_add_test(tcase, whose_it_is_is_not_known);
 	tcase_add_test(tcase, what_was_never_ours_exists);
+	tcase_add_test(tcase, what_others_make_since_it_got_lost_exists);
 	tcase_add_test(tcase, making_that_cannot_be_looked_for_is_unknown);
 	tcase_add_test(tcase, removal_that_got_lost_is_looked_for);
 	tcase_add_test(tcase, what_was_made_since_is_not_removed);
@@ -606,6 +658,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, whole_contents_are_sent_again_under_a_version_check);
 	tcase_add_test(tcase, change_that_others_forestalled_is_composed_again);
 	tcase_add_test(tcase, change_that_others_overtake_is_composed_again);
+	tcase_add_test(tcase, change_that_is_sent_again_and_overtaken_is_composed_again);
 	tcase_add_test(tcase, change_below_those_of_others_is_unknown);
 	tcase_add_test(tcase, whole_contents_that_are_there_are_well);
 	tcase_add_test(tcase, change_of_what_is_gone_since);

@@ -115,7 +115,7 @@ static void make_step(const struct write_step *step)
 	}
 }
 
-static int settle(write_cb *done, void *arg)
+static int answer_settling(write_cb *done, void *arg)
 {
 	struct write_result result = { .error = ensemble.refusals > 0 ? -EIO : 0, .is_unknown = ensemble.refusals > 0 };
 
@@ -136,7 +136,7 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 
 	(void)writer;
 	if (count == 1 && steps[0].verb == WRITE_CHECK && strcmp(steps[0].path, "/") == 0)
-		return settle(done, arg);
+		return answer_settling(done, arg);
 	memmove(ensemble.fate, ensemble.fate + 1, sizeof(ensemble.fate) - sizeof(ensemble.fate[0]));
 	ensemble.sent++;
 	for (int i = 0; i < count && !result.error; i++) {

@@ -15,6 +15,8 @@ static struct own *own;
 /* What was handed on: "C/a" for a birth of /a, and so on. */
 static char told[1024];
 
+static _Atomic(int64_t) zxid; /* up to which all had been told before the last event */
+
 static void note(enum wire_event_type type, const char *path, void *arg)
 {
 	static const char letters[] = { [WIRE_CREATED] = 'C', [WIRE_DELETED] = 'D', [WIRE_DATA_CHANGED] = 'S' };
@@ -27,6 +29,7 @@ static void note(enum wire_event_type type, const char *path, void *arg)
 static void setup(void)
 {
 	told[0] = '\0';
+	zxid = 0;
 	own = own_new(MARKED, note, told);
 }
 
@@ -48,7 +51,7 @@ static struct own_change *begin(enum write_verb verb, const char *path)
 static enum own_event event(struct own *table, enum wire_event_type type, const char *path)
 {
 	struct own_held *held;
-	enum own_event whose = own_event(table, type, path, &held);
+	enum own_event whose = own_event(table, type, path, ++zxid, &held);
 
 	own_ready(table, held);
 	return whose;
@@ -93,7 +96,27 @@ START_TEST(events_of_others_are_handed_on_afterwards)
 	events("C/aD/aC/aS/a", true);
 	ck_assert_str_eq(told, "");
 	own_end(own, change, OWN_MADE);
-	ck_assert_str_eq(told, "C/a D/a S/a ");
+	ck_assert_str_eq(told, "D/a C/a S/a ");
+}
+END_TEST
+
+/* Whichever of several of one type was ours. */
+START_TEST(what_is_left_ends_with_what_has_become)
+{
+	const struct write_step birth[] = {
+		{ .verb = WRITE_CREATE, .path = "/a" },
+		{ .verb = WRITE_SET, .path = "/a" },
+	};
+	struct own_change *change = own_begin(own, birth, 2);
+
+	events("C/aS/aD/aC/aS/a", true);
+	own_end(own, change, OWN_MADE);
+	ck_assert_str_eq(told, "D/a C/a S/a ");
+	told[0] = '\0';
+	change = begin(WRITE_DELETE, "/a");
+	events("D/aC/aD/a", true);
+	own_end(own, change, OWN_MADE);
+	ck_assert_str_eq(told, "C/a D/a ");
 }
 END_TEST
 
@@ -160,7 +183,7 @@ START_TEST(waits_until_an_event_has_been_applied)
 	struct own_held *held[2];
 
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(own_event(own, WIRE_DATA_CHANGED, "/a", &held[i]), OWN_PERHAPS);
+		ck_assert_int_eq(own_event(own, WIRE_DATA_CHANGED, "/a", 1, &held[i]), OWN_PERHAPS);
 	own_end(own, change, OWN_MADE); /* one of them is taken out, the other is handed on when it can be */
 	ck_assert_str_eq(told, "");
 	for (int i = 0; i < 2; i++)
@@ -191,11 +214,43 @@ START_TEST(a_break_drops_what_is_held)
 {
 	struct own_change *change = begin(WRITE_SET, "/a");
 
+	ck_assert_int_eq(own_break(own), INT64_MAX);
+	events("D/bC/b", false);
 	events("D/aC/a", true);
-	own_break(own);
+	ck_assert_int_eq(own_break(own), 3);
+	ck_assert_int_eq(own_break(own), INT64_MAX);
 	own_end(own, change, OWN_MADE);
 	ck_assert_str_eq(told, "");
 	events("S/a", false);
+}
+END_TEST
+
+/* Those of a change that had ended were among what was dropped. */
+START_TEST(a_break_ends_the_search_for_own_events)
+{
+	struct own_change *ended = begin(WRITE_SET, "/a");
+	struct own_change *change = begin(WRITE_SET, "/a");
+
+	events("S/a", true);
+	own_end(own, ended, OWN_MADE);
+	(void)own_break(own);
+	events("S/a", true);
+	own_end(own, change, OWN_NOT_MADE);
+	ck_assert_str_eq(told, "S/a ");
+}
+END_TEST
+
+START_TEST(ours_are_remembered)
+{
+	ck_assert(!own_is_ours(own, 0));
+	own_made(own, 0);
+	ck_assert(!own_is_ours(own, 0));
+	for (int64_t made = 1; made <= OWN_REMEMBERED + 1; made++)
+		own_made(own, 2 * made);
+	ck_assert(!own_is_ours(own, 2)); /* long ago */
+	ck_assert(own_is_ours(own, 4));
+	ck_assert(!own_is_ours(own, 5));
+	ck_assert(own_is_ours(own, 2 * (OWN_REMEMBERED + 1)));
 }
 END_TEST
 
@@ -265,6 +320,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, nothing_is_ours_when_nothing_is_under_way);
 	tcase_add_test(tcase, own_events_are_taken_out);
 	tcase_add_test(tcase, events_of_others_are_handed_on_afterwards);
+	tcase_add_test(tcase, what_is_left_ends_with_what_has_become);
 	tcase_add_test(tcase, what_was_not_made_made_no_event);
 	tcase_add_test(tcase, what_may_have_been_made_explains_an_event);
 	tcase_add_test(tcase, waits_for_all_that_are_under_way);
@@ -272,6 +328,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, waits_until_an_event_has_been_applied);
 	tcase_add_test(tcase, marked_data_is_told);
 	tcase_add_test(tcase, a_break_drops_what_is_held);
+	tcase_add_test(tcase, a_break_ends_the_search_for_own_events);
+	tcase_add_test(tcase, ours_are_remembered);
 	suite_add_tcase(suite, tcase);
 	tcase_add_test(threads, loses_and_doubles_nothing_between_threads);
 	suite_add_tcase(suite, threads);

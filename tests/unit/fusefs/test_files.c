@@ -272,6 +272,27 @@ START_TEST(does_not_renew_what_is_unsaved)
 }
 END_TEST
 
+/* Two reads of one open file may be answered in the wrong order, or one that was asked before a save after it. */
+START_TEST(does_not_renew_to_what_is_older)
+{
+	struct file *file = open_file(O_RDWR);
+	struct node_info older;
+
+	fake_cache_set(cache, "/f", "older");
+	ck_assert(fake_cache_look(cache, "/f", &older));
+	fake_cache_set(cache, "/f", "newer");
+	renew(file, 0);
+	file_renew(file, 0, &older);
+	check_read(file, "newer");
+	write_text(file, 0, "N");
+	save(file, false, 0);
+	file_renew(file, 0, &older);
+	check_read(file, "Newer");
+	node_info_release(&older);
+	file_put(file);
+}
+END_TEST
+
 START_TEST(removed_file_stays_readable)
 {
 	struct file *file = open_file(O_RDONLY);
@@ -622,6 +643,41 @@ START_TEST(failed_save_keeps_for_another_try)
 	check_read(file, "hello world");
 	save(file, false, 0);
 	check_stored("hello world");
+	file_put(file);
+}
+END_TEST
+
+/* It may be there already. */
+START_TEST(append_of_unknown_outcome_is_not_tried_again)
+{
+	struct file *file = open_file(O_RDWR);
+	struct told told = { .error = 1 };
+
+	append_text(file, " world");
+	fake_cache_fail(cache, -EIO);
+	save(file, true, -EIO);
+	check_read(file, "hello");
+	ck_assert(!files_unsaved_size(files, INODE, &(size_t){ 0 }));
+	save(file, false, 0);
+	append_text(file, "1");
+	fake_cache_fail(cache, -EIO);
+	files_save(files, INODE, tell, &told); /* somebody else */
+	check_told(&told, 1, -EIO);
+	append_text(file, "2");
+	told = (struct told){ .error = 1 };
+	files_save(files, INODE, tell, &told);
+	check_told(&told, 1, 0);
+	check_stored("hello2");
+	save(file, false, -EIO);
+	save(file, false, 0);
+	append_text(file, "3");
+	fake_cache_fail(cache, -EIO);
+	told = (struct told){ .error = 1 };
+	files_save(files, INODE, tell, &told);
+	append_text(file, "4");
+	save(file, false, -EIO);
+	check_stored("hello24");
+	save(file, false, 0);
 	file_put(file);
 }
 END_TEST
@@ -1114,6 +1170,35 @@ START_TEST(who_opens_next_waits_for_what_was_released)
 	check_told(&settled, 1, 0);
 	check_stored("");
 	file_put(file);
+}
+END_TEST
+
+/* In whichever order they were opened and written to. */
+START_TEST(who_opens_next_waits_for_all_that_was_released)
+{
+	for (int first = 0; first < 2; first++) {
+		struct file *opened[] = { open_file(O_WRONLY | O_APPEND), open_file(O_WRONLY | O_APPEND) };
+		struct told released[2] = { { .error = 1 }, { .error = 1 } };
+		struct told settled = { .error = 1 };
+		int ended = fake_cache_counts(cache).ended;
+
+		append_text(opened[first], " one");
+		append_text(opened[!first], " two");
+		fake_cache_hold(cache, true);
+		for (int i = 0; i < 2; i++)
+			file_release(opened[i], tell, &released[i]);
+		files_settle(files, INODE, tell, &settled);
+		while (fake_cache_step(cache))
+			ck_assert(!settled.times || fake_cache_counts(cache).ended == ended + 2);
+		check_told(&settled, 1, 0);
+		check_stored("hello one two");
+		fake_cache_hold(cache, false);
+		fake_cache_set(cache, "/f", "hello");
+		for (int i = 0; i < 2; i++) {
+			check_told(&released[i], 1, 0);
+			file_put(opened[i]);
+		}
+	}
 }
 END_TEST
 
@@ -1757,6 +1842,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, renews_at_the_start);
 	tcase_add_test(tcase, renews_further_on_only_what_was_appended_to);
 	tcase_add_test(tcase, does_not_renew_what_is_unsaved);
+	tcase_add_test(tcase, does_not_renew_to_what_is_older);
 	tcase_add_test(tcase, removed_file_stays_readable);
 	tcase_add_test(tcase, same_version_renews_nothing);
 	tcase_add_test(tcase, writes_over_what_it_reads);
@@ -1774,6 +1860,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, next_save_serves_all_who_wait_for_it);
 	tcase_add_test(tcase, failed_save_drops_what_nobody_keeps);
 	tcase_add_test(tcase, failed_save_keeps_for_another_try);
+	tcase_add_test(tcase, append_of_unknown_outcome_is_not_tried_again);
 	tcase_add_test(tcase, refused_save_drops_what_nobody_keeps);
 	tcase_add_test(tcase, failed_save_keeps_if_anybody_does);
 	tcase_add_test(tcase, next_save_follows_a_failed_one);
@@ -1792,6 +1879,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, close_by_another_process_saves_nothing);
 	tcase_add_test(tcase, write_that_failed_breaks_the_file);
 	tcase_add_test(tcase, who_opens_next_waits_for_what_was_released);
+	tcase_add_test(tcase, who_opens_next_waits_for_all_that_was_released);
 	tcase_add_test(tcase, unsaved_size_is_the_writers);
 	tcase_add_test(tcase, last_stat_is_an_open_files);
 	tcase_add_test(tcase, save_outlives_the_last_hold);
