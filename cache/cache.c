@@ -424,6 +424,32 @@ int cache_sync(struct cache *cache, cache_done_cb *done, void *arg)
 	return err;
 }
 
+/* --- How things are --- */
+
+void cache_look(struct cache *cache, struct cache_view *view)
+{
+	const struct tree_stats stats = tree_stats(cache->tree);
+
+	*view = (struct cache_view){
+		.is_reading = atomic_load(&cache->is_reading),
+		.is_watching = atomic_load(&cache->is_watching),
+		.created = atomic_load(&cache->events[WIRE_CREATED]),
+		.changed = atomic_load(&cache->events[WIRE_DATA_CHANGED]),
+		.deleted = atomic_load(&cache->events[WIRE_DELETED]),
+		.gaps = atomic_load(&cache->gaps),
+		.nodes = stats.nodes,
+		.bytes = stats.bytes,
+		.bytes_max = cache->size,
+		.hits = stats.hits,
+		.misses = stats.misses,
+	};
+	session_look(cache->session, &view->session);
+	writer_count(cache->writer, &view->changes_waiting, &view->changes_sent);
+	pthread_mutex_lock(&cache->lock);
+	memcpy(view->reads_from, cache->reads_from, sizeof(view->reads_from));
+	pthread_mutex_unlock(&cache->lock);
+}
+
 /* --- News from below --- */
 
 static void note(struct cache *cache, bool *what)
@@ -444,6 +470,7 @@ static void on_epoch(bool watching, int64_t zxid, void *arg)
 	cache->was_unwatched = !watching;
 	tree_connected(cache->tree, watching);
 	atomic_store(&cache->is_watching, watching);
+	atomic_store(&cache->is_reading, true);
 	note(cache, &cache->is_announced);
 	if (!watching)
 		return;
@@ -463,6 +490,8 @@ static void on_broken(int64_t zxid, void *arg)
 	if (untold < cache->told)
 		cache->told = untold;
 	atomic_store(&cache->is_watching, false);
+	atomic_store(&cache->is_reading, false);
+	atomic_fetch_add(&cache->gaps, 1);
 	tree_broken(cache->tree);
 	atomic_fetch_add(&cache->moment, 1);
 	cache->changed(CACHE_UNSURE, "/", cache->changed_arg);
@@ -497,6 +526,7 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	tree_event(cache->tree, type, path, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	atomic_fetch_add(&cache->moment, 1);
+	atomic_fetch_add_explicit(&cache->events[type], 1, memory_order_relaxed);
 	if (change == CACHE_CHANGED && whose == OWN_PERHAPS)
 		change = CACHE_CHANGED_PLAIN;
 	if (change == CACHE_CREATED && whose != OWN_FOREIGN)
@@ -517,10 +547,24 @@ static void on_auth_failed(void *arg)
 	note(cache, &cache->has_auth_failed);
 }
 
-static void on_connected(const struct sockaddr *server, socklen_t size, void *arg)
+static void on_state_changed(void *arg)
 {
 	struct cache *cache = arg;
 
+	if (cache->state_changed)
+		cache->state_changed(cache->state_arg);
+}
+
+static void on_connected(const struct sockaddr *server, socklen_t size, void *arg)
+{
+	struct cache *cache = arg;
+	struct session_info session;
+
+	session_look(cache->session, &session);
+	pthread_mutex_lock(&cache->lock);
+	if (session.server[0]) /* the stream follows it there */
+		memcpy(cache->reads_from, session.server, sizeof(session.server));
+	pthread_mutex_unlock(&cache->lock);
 	stream_follow(cache->stream, server, size);
 	note(cache, &cache->is_connected);
 	writer_connected(cache->writer);
@@ -562,6 +606,7 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 		.handlers = { .connected = on_connected,
 			.closed = on_closed,
 			.waiting = on_waiting,
+			.state_changed = on_state_changed,
 			.auth_failed = on_auth_failed,
 			.arg = cache },
 	};
@@ -595,6 +640,9 @@ struct cache *cache_new(const struct cache_config *config)
 	cache->resumed = config->resumed;
 	cache->foreign_arg = config->foreign_arg;
 	cache->changed_arg = config->changed_arg;
+	cache->state_changed = config->state_changed;
+	cache->state_arg = config->state_arg;
+	cache->size = config->size;
 	if (make_parts(cache, config))
 		return cache;
 	cache_free(cache);

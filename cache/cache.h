@@ -17,6 +17,7 @@
 
 #include "cache/credentials.h"
 #include "cache/node.h"
+#include "cache/state.h"
 #include "cache/step.h"
 #include "cache/util/buf.h"
 
@@ -41,6 +42,9 @@ typedef void cache_changed_cb(enum cache_change change, const char *path, void *
  * the server applies a transaction before it counts it.) On the stream's thread. */
 typedef void cache_resumed_cb(int64_t from, void *arg);
 
+/* The session's state is another now (cache_look). On any of the cache's threads. */
+typedef void cache_state_cb(void *arg);
+
 struct cache_config {
 	const char *servers;		       /* "host:port,…" */
 	const char *chroot;		       /* "" or "/app" */
@@ -54,8 +58,10 @@ struct cache_config {
 	/* The same for what others did alone: CREATED, CHANGED, DELETED, each znode's in order, after changed was called for it, on
 	 * any of the cache's threads. May be NULL. */
 	cache_changed_cb *foreign;
-	cache_resumed_cb *resumed; /* may be NULL */
-	void *foreign_arg;	   /* of both */
+	cache_resumed_cb *resumed;     /* may be NULL */
+	void *foreign_arg;	       /* of both */
+	cache_state_cb *state_changed; /* may be NULL */
+	void *state_arg;
 };
 
 /* NULL: no memory or no threads; errno says which. */
@@ -153,6 +159,21 @@ typedef void cache_transacted_cb(int error, bool is_unknown, void *arg);
 int cache_transact(struct cache *cache, const struct write_step *steps, size_t count, cache_transacted_cb *done,
 	void *arg);
 
+/* What became of a program's own transaction. */
+struct cache_outcome {
+	int error; /* 0, or -errno of the step that cannot be made; -EIO also: whether it was made cannot be known */
+	size_t failed; /* with an error: that step; as many as there are: none in particular */
+	const char *const
+		*made; /* by step, what a sequential CREATE has made, else NULL; NULL: no step is sequential */
+};
+
+typedef void cache_committed_cb(const struct cache_outcome *outcome, void *arg);
+
+/* As cache_transact, for what the kernel does not know to be ours: what it does is told of like what others do. One whose reply is
+ * lost is looked for, and made again if it was not made. -EFBIG at once, as there. */
+int cache_commit(struct cache *cache, const struct write_step *steps, size_t count, cache_committed_cb *done,
+	void *arg);
+
 /* The znode's ACL, never from memory, for it changes without an event. The server hides digests ("user:x") from who may not
  * administer the znode. */
 typedef void cache_acl_cb(int error, const struct node_stat *stat, struct acl_list *acl, void *arg);
@@ -172,6 +193,22 @@ bool cache_is_ours(struct cache *cache, int64_t zxid);
 
 /* The session that owns the ephemerals we make; 0: there is none now. */
 int64_t cache_session_id(struct cache *cache);
+
+/* What cache_look tells. */
+struct cache_view {
+	struct session_info session;
+	bool is_reading;		    /* there is a stream */
+	bool is_watching;		    /* and it tells of changes */
+	char reads_from[SERVER_TEXT_MAX];   /* "": from no server yet */
+	uint64_t created, changed, deleted; /* events of the watch */
+	uint64_t gaps;			    /* times that it was broken */
+	size_t nodes, bytes, bytes_max;	    /* cached */
+	uint64_t hits, misses;
+	size_t changes_waiting, changes_sent; /* for a connection, for an answer */
+};
+
+/* How things are, for who watches over us. Does not wait. */
+void cache_look(struct cache *cache, struct cache_view *view);
 
 /* Ends when what is read next is at least as new as the ensemble was at the call. */
 int cache_sync(struct cache *cache, cache_done_cb *done, void *arg);

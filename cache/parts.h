@@ -28,7 +28,12 @@ struct cache {
 	cache_resumed_cb *resumed;
 	void *foreign_arg;
 	int64_t told; /* the stream's thread's own: changes up to this have been told of; 0: not known */
+	cache_state_cb *state_changed;
+	void *state_arg;
+	size_t size;
 	_Atomic(bool) is_watching;
+	_Atomic(bool) is_reading;
+	_Atomic(uint64_t) events[WIRE_DATA_CHANGED + 1], gaps;
 	_Atomic(bool) is_telling; /* the tree knows of an event, and not yet everybody else */
 	_Atomic(uint64_t) moment;
 	_Atomic(bool)
@@ -39,6 +44,7 @@ struct cache {
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t news;
+	char reads_from[SERVER_TEXT_MAX];
 	bool is_connected; /* the session, at least once */
 	bool is_announced; /* the stream */
 	bool has_auth_failed;

@@ -1,7 +1,9 @@
 #include "cache/session.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,6 +26,7 @@ struct session {
 	zhandle_t *handle;
 	zhandle_t *closing; /* being closed: what it still tells does not count */
 	int users;	    /* of handle, by session_get */
+	struct session_info info;
 	bool is_connected;
 	bool has_expired;
 	bool is_stopping;
@@ -49,6 +52,7 @@ struct session *session_new(const struct session_config *config)
 	session->session_timeout = config->session_timeout;
 	session->credentials = config->credentials;
 	session->handlers = config->handlers;
+	session->info.state = SESSION_SUSPENDED;
 	pthread_mutex_init(&session->lock, NULL);
 	clock_init_condition(&session->changed);
 	return session;
@@ -74,17 +78,55 @@ static bool set_state(struct session *session, zhandle_t *handle, bool connected
 	return !is_closing;
 }
 
+/* What session_look tells, and whoever wants to know hears of it. */
+static void tell_state(struct session *session, enum session_state state)
+{
+	struct session_info *info = &session->info;
+
+	pthread_mutex_lock(&session->lock);
+	info->state = state;
+	info->suspended += state == SESSION_SUSPENDED ? 1 : 0;
+	info->lost += state == SESSION_LOST ? 1 : 0;
+	if (state != SESSION_CONNECTED)
+		info->server[0] = '\0';
+	if (state == SESSION_LOST)
+		info->id = 0;
+	pthread_mutex_unlock(&session->lock);
+	session->handlers.state_changed(session->handlers.arg);
+}
+
+/* server NULL: the connection is gone again. */
+static void note_session(struct session *session, zhandle_t *handle, const struct sockaddr *server, socklen_t size)
+{
+	char host[SERVER_TEXT_MAX - 8], port[8];
+	char text[SERVER_TEXT_MAX] = "";
+
+	if (server &&
+		getnameinfo(server, size, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		(void)snprintf(text, sizeof(text), server->sa_family == AF_INET6 ? "[%.53s]:%s" : "%.55s:%s", host,
+			port);
+	pthread_mutex_lock(&session->lock);
+	session->info.id = zoo_client_id(handle)->client_id;
+	session->info.timeout = zoo_recv_timeout(handle);
+	memcpy(session->info.server, text, sizeof(text));
+	pthread_mutex_unlock(&session->lock);
+}
+
 static void connected(struct session *session, zhandle_t *handle)
 {
-	struct sockaddr_storage server;
-	socklen_t size = sizeof(server);
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+	const struct sockaddr *server;
 
 	if (!set_state(session, handle, true, false))
 		return;
-	log_info("connected, session 0x%llx", (unsigned long long)zoo_client_id(handle)->client_id);
 	/* NULL: the connection is gone again, and the next event says so */
-	if (zookeeper_get_connected_host(handle, (struct sockaddr *)&server, &size))
-		session->handlers.connected((struct sockaddr *)&server, size, session->handlers.arg);
+	server = zookeeper_get_connected_host(handle, (struct sockaddr *)&address, &size);
+	note_session(session, handle, server, size);
+	tell_state(session, SESSION_CONNECTED);
+	log_info("connected, session 0x%llx", (unsigned long long)zoo_client_id(handle)->client_id);
+	if (server)
+		session->handlers.connected(server, size, session->handlers.arg);
 }
 
 static void on_session_event(zhandle_t *handle, int type, int state, const char *path, void *arg)
@@ -98,13 +140,16 @@ static void on_session_event(zhandle_t *handle, int type, int state, const char 
 		connected(session, handle);
 	} else if (state == ZOO_EXPIRED_SESSION_STATE) {
 		log_warning("the session has expired; making a new one");
-		(void)set_state(session, handle, false, true);
+		if (set_state(session, handle, false, true))
+			tell_state(session, SESSION_LOST);
 	} else if (state == ZOO_AUTH_FAILED_STATE) {
-		(void)set_state(session, handle, false, true);
+		if (set_state(session, handle, false, true))
+			tell_state(session, SESSION_LOST);
 		session->handlers.auth_failed(session->handlers.arg);
 	} else if (session_is_connected(session)) {
 		log_warning("lost the connection to ZooKeeper; the session is suspended");
-		(void)set_state(session, handle, false, false);
+		if (set_state(session, handle, false, false))
+			tell_state(session, SESSION_SUSPENDED);
 	}
 }
 
@@ -222,6 +267,13 @@ void session_free(struct session *session)
 }
 
 /* --- Any thread --- */
+
+void session_look(struct session *session, struct session_info *info)
+{
+	pthread_mutex_lock(&session->lock);
+	*info = session->info;
+	pthread_mutex_unlock(&session->lock);
+}
 
 bool session_is_connected(struct session *session)
 {

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "cache/credentials.h"
+#include "cache/state.h"
 
 struct session_handlers {
 	/* Connected, for the first time or again, to this server. On libzookeeper's completion thread. */
@@ -18,6 +19,8 @@ struct session_handlers {
 	void (*closed)(void *arg);
 	/* Now and then while there is no connection. On the keeper's thread. */
 	void (*waiting)(void *arg);
+	/* The state is another (session_look). On libzookeeper's completion thread. */
+	void (*state_changed)(void *arg);
 	/* A server refused a credential. On libzookeeper's completion thread. */
 	void (*auth_failed)(void *arg);
 	void *arg;
@@ -46,6 +49,9 @@ void session_free(struct session *session);
 
 /* Its id at the server; 0: none now. Any thread. */
 int64_t session_id(struct session *session);
+
+/* How it is. Any thread. */
+void session_look(struct session *session, struct session_info *info);
 
 bool session_is_connected(struct session *session);
 

@@ -2,6 +2,7 @@
 #ifndef ZKFS_CACHE_STEP_H
 #define ZKFS_CACHE_STEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cache/node.h"
@@ -20,11 +21,12 @@ enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER };
 /* The path is the mount's ("/" is the chroot's node). Who is given a step copies the path and takes references. */
 struct write_step {
 	enum write_verb verb;
+	enum write_mode mode; /* CREATE */
 	const char *path;
 	struct bytes *data;   /* CREATE, SET; NULL is empty, never null */
-	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
-	enum write_mode mode; /* CREATE */
 	struct acl_list *acl; /* CREATE, where NULL is the one of new nodes; SET_ACL */
+	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
+	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
 };
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,8 @@
  * server drop the connection and fail every request in flight. */
 enum { PACKET_MAX = 0xfffff - 4096, STEP_OVERHEAD = 128 };
 
+enum { DIGITS_MAX = 11 }; /* of a sequential name: "%010d", beyond 2^31 with a sign */
+
 struct change {
 	struct change *prev, *next;
 	struct writer *writer;
@@ -25,6 +28,7 @@ struct change {
 	void *arg;
 	zoo_op_result_t *results; /* count of them, as of stats; in the same allocation */
 	struct Stat *stats;
+	char **names; /* count of what libzookeeper says was made, and as many of what that is to us; NULL: nothing sequential */
 	int count;
 	struct write_step steps[]; /* whole paths, data and ACLs are our own */
 };
@@ -92,7 +96,10 @@ static void change_free(struct change *change)
 		free((char *)change->steps[i].path);
 		bytes_put(change->steps[i].data);
 		acl_list_put(change->steps[i].acl);
+		if (change->names)
+			free(change->names[i]);
 	}
+	free(change->names);
 	free(change);
 }
 
@@ -105,7 +112,9 @@ static void end(struct change *change, const struct write_result *result)
 
 static void end_with_error(struct change *change, int error, bool is_unknown)
 {
-	const struct write_result result = { .error = error, .is_unknown = is_unknown };
+	const struct write_result result = { .error = error,
+		.is_unknown = is_unknown,
+		.failed = (size_t)change->count };
 
 	end(change, &result);
 }
@@ -138,6 +147,34 @@ static void take_stat(struct write_result *result, const struct Stat *stat)
 	result->zxid = stat->mzxid;
 }
 
+static bool is_alone(const struct change *change)
+{
+	return change->count == 1 && change->steps[0].verb != WRITE_CHECK; /* a check alone is a transaction of one */
+}
+
+static size_t failed_step(const struct change *change, int rc)
+{
+	size_t count = (size_t)change->count;
+	size_t i = 0;
+
+	if (is_alone(change) || zkerror_is_unknown_outcome(rc))
+		return is_alone(change) && !zkerror_is_unknown_outcome(rc) ? 0 : count;
+	/* Those before it are said to be fine, and those behind it to be inconsistent with it. */
+	while (i < count && (change->results[i].err == ZOK || change->results[i].err == ZRUNTIMEINCONSISTENCY))
+		i++;
+	return i;
+}
+
+static const char *const *names_made(const struct change *change)
+{
+	size_t chroot = strlen(change->writer->chroot);
+	char **made = change->names ? change->names + change->count : NULL;
+
+	for (int i = 0; made && i < change->count; i++)
+		made[i] = change->names[i] ? change->names[i] + chroot : NULL;
+	return (const char *const *)made;
+}
+
 static void answered(struct change *change, int rc, const struct Stat *stat)
 {
 	struct write_result result = { .error = zkerror_to_errno(rc), .is_unknown = zkerror_is_unknown_outcome(rc) };
@@ -145,7 +182,19 @@ static void answered(struct change *change, int rc, const struct Stat *stat)
 	take_sent(change);
 	if (rc == ZOK && stat)
 		take_stat(&result, stat);
+	if (rc == ZOK)
+		result.made = names_made(change);
+	else
+		result.failed = failed_step(change, rc);
 	end(change, &result);
+}
+
+/* Bytes for the name that the step makes, terminated; 0: it is not needed. */
+static size_t name_size(const struct change *change, int index)
+{
+	bool is_needed = change->names && change->names[index];
+
+	return is_needed ? strlen(change->steps[index].path) + DIGITS_MAX + 1 : 0;
 }
 
 static void stat_done(int rc, const struct Stat *stat, const void *arg)
@@ -155,8 +204,11 @@ static void stat_done(int rc, const struct Stat *stat, const void *arg)
 
 static void create_done(int rc, const char *name, const struct Stat *stat, const void *arg)
 {
-	(void)name;
-	answered((struct change *)arg, rc, stat);
+	struct change *change = (struct change *)arg;
+
+	if (rc == ZOK && change->names)
+		(void)snprintf(change->names[0], name_size(change, 0), "%s", name);
+	answered(change, rc, stat);
 }
 
 static void void_done(int rc, const void *arg)
@@ -205,9 +257,11 @@ static bool make_acl(const struct write_step *step, struct ACL_vector *acl, stru
 
 static int flags_of(const struct write_step *step)
 {
+	int sequence = step->is_sequential ? ZOO_SEQUENCE : 0;
+
 	if (step->mode == WRITE_EPHEMERAL)
-		return ZOO_EPHEMERAL;
-	return step->mode == WRITE_CONTAINER ? ZOO_CONTAINER : 0;
+		return ZOO_EPHEMERAL | sequence;
+	return step->mode == WRITE_CONTAINER ? ZOO_CONTAINER : sequence;
 }
 
 static int send_one(zhandle_t *handle, struct change *change)
@@ -246,7 +300,8 @@ static bool make_op(struct change *change, int index, zoo_op_t *op, struct ACL_v
 	case WRITE_CREATE:
 		if (!make_acl(step, acl, list))
 			return false;
-		zoo_create_op_init(op, step->path, data_of(step), size_of(step), acl, flags_of(step), NULL, 0);
+		zoo_create_op_init(op, step->path, data_of(step), size_of(step), acl, flags_of(step),
+			change->names ? change->names[index] : NULL, (int)name_size(change, index));
 		break;
 	case WRITE_SET:
 		zoo_set_op_init(op, step->path, data_of(step), size_of(step), step->version, &change->stats[index]);
@@ -287,9 +342,7 @@ static int send_multi(zhandle_t *handle, struct change *change)
 /* Sends a change that is in writer->sent. The handle is held, so writer_closed cannot come in between. */
 static void send_change(struct writer *writer, zhandle_t *handle, struct change *change)
 {
-	/* A check alone is a transaction of one. */
-	bool is_one = change->count == 1 && change->steps[0].verb != WRITE_CHECK;
-	int rc = is_one ? send_one(handle, change) : send_multi(handle, change);
+	int rc = is_alone(change) ? send_one(handle, change) : send_multi(handle, change);
 
 	if (rc == ZOK)
 		return; /* the change may be freed already */
@@ -338,6 +391,25 @@ static void send_or_wait(struct writer *writer, struct change *change)
 		end_with_error(change, err, false);
 	else if (!handle && session_is_connected(writer->session)) /* since a moment ago: nobody else would look */
 		writer_connected(writer);
+}
+
+/* Room for what sequential steps make. False: no memory. */
+static bool make_names(struct change *change)
+{
+	bool is_needed = false;
+
+	for (int i = 0; i < change->count; i++)
+		is_needed |= change->steps[i].is_sequential;
+	if (!is_needed)
+		return true;
+	change->names = calloc(2 * (size_t)change->count, sizeof(*change->names));
+	for (int i = 0; change->names && i < change->count; i++) {
+		if (change->steps[i].is_sequential)
+			change->names[i] = calloc(1, strlen(change->steps[i].path) + DIGITS_MAX + 1);
+		if (change->steps[i].is_sequential && !change->names[i])
+			return false;
+	}
+	return change->names != NULL;
 }
 
 static char *whole_path(const struct writer *writer, const char *path)
@@ -393,12 +465,25 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 		size += strlen(change->steps[i].path) + (size_t)size_of(&steps[i]) + acl_size(steps[i].acl) +
 			STEP_OVERHEAD;
 	}
-	if (size > PACKET_MAX) {
+	if (size > PACKET_MAX || !make_names(change)) {
 		change_free(change);
-		return -EFBIG;
+		return size > PACKET_MAX ? -EFBIG : -ENOMEM;
 	}
 	send_or_wait(writer, change);
 	return 0;
+}
+
+void writer_count(struct writer *writer, size_t *waiting, size_t *sent)
+{
+	const struct change *change;
+
+	*waiting = *sent = 0;
+	pthread_mutex_lock(&writer->lock);
+	DL_FOREACH (writer->waiting, change)
+		++*waiting;
+	DL_FOREACH (writer->sent, change)
+		++*sent;
+	pthread_mutex_unlock(&writer->lock);
 }
 
 /* --- What the session tells --- */

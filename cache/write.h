@@ -17,6 +17,9 @@ struct write_result {
 	bool is_unknown;       /* with an error: it may have been made all the same */
 	int64_t zxid;	       /* of the transaction; 0: not known */
 	struct node_stat stat; /* of the last step that has one (a CREATE alone, a SET) */
+	size_t failed; /* with an error: the step that cannot be made; as many as there are: none in particular */
+	const char *const
+		*made; /* by step, what a sequential CREATE has made, else NULL; NULL: there is no such step */
 };
 
 typedef void write_cb(const struct write_result *result, void *arg);
@@ -41,6 +44,9 @@ void writer_free(struct writer *writer);
 /* Makes the change. 0: done is called once, on libzookeeper's or the session's thread, or before the call returns; -ENOMEM,
  * -EFBIG, -ENAMETOOLONG, -EINVAL (a SET_ACL among other steps, or without an ACL): it is not called and nothing was sent. Any thread. */
 int writer_submit(struct writer *writer, const struct write_step *steps, int count, write_cb *done, void *arg);
+
+/* How many changes wait for a connection, and how many for their answer. Any thread. */
+void writer_count(struct writer *writer, size_t *waiting, size_t *sent);
 
 /* What the session tells (see session_handlers). */
 void writer_connected(struct writer *writer);

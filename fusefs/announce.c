@@ -15,6 +15,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "cache/util/clock.h"
 #include "cache/util/log.h"
 #include "fusefs/inode.h"
 #include "fusefs/names.h"
@@ -40,7 +41,8 @@ struct item {
 	struct node_info info; /* of the znode now */
 	int64_t from,
 		to; /* CACHE_UNSURE: a gap, to be looked into; 0: no event of a death found in one is still to come */
-	char path[];
+	int64_t since; /* ms */
+	char path[];   /* "": ".zkfs/state" */
 };
 
 /* A birth or death that was found after a gap and told. It may have been after the gap: then its event is still to come. */
@@ -68,6 +70,9 @@ struct announce {
 	size_t count;
 	bool is_running;
 	bool has_overflowed; /* and the log says so */
+	bool is_busy;
+	int64_t busy_since; /* ms: when what it is busy with came there */
+	uint64_t done, lost;
 	enum phase phase;
 	const struct item *item;
 	enum kind kind; /* of what is made */
@@ -130,6 +135,7 @@ static bool may_queue(struct announce *announce)
 	may = announce->is_running && announce->count < QUEUE_MAX;
 	complains = announce->is_running && !may && !announce->has_overflowed;
 	announce->has_overflowed |= complains;
+	announce->lost += announce->is_running && !may ? 1 : 0;
 	pthread_mutex_unlock(&announce->lock);
 	if (complains)
 		log_warning("changes come faster than they can be announced: inotify will miss some");
@@ -148,6 +154,7 @@ static void enqueue(struct announce *announce, enum cache_change change, const c
 		return;
 	}
 	item->announce = announce;
+	item->since = clock_now();
 	item->change = change;
 	item->is_read = !is_read;
 	memcpy(item->path, path, size);
@@ -214,8 +221,49 @@ void announce_resumed(int64_t from, void *arg)
 	item->announce = announce;
 	item->change = CACHE_UNSURE;
 	item->is_read = true;
+	item->since = clock_now();
 	item->from = from;
 	notify_after(announce->mount->notify, push, item);
+}
+
+void announce_state(struct announce *announce)
+{
+	struct item *item = announce ? calloc(1, sizeof(*item) + 1) : NULL;
+
+	if (!item || !may_queue(announce)) {
+		free(item);
+		return;
+	}
+	item->announce = announce;
+	item->change = CACHE_CHANGED;
+	item->is_read = true;
+	item->since = clock_now();
+	/* Ahead of what may have to wait for a server. */
+	pthread_mutex_lock(&announce->lock);
+	DL_PREPEND(announce->queue, item);
+	announce->count++;
+	pthread_cond_signal(&announce->news);
+	pthread_mutex_unlock(&announce->lock);
+}
+
+void announce_look(struct announce *announce, struct queue_view *view)
+{
+	int64_t now = clock_now();
+	int64_t since = now;
+
+	*view = (struct queue_view){ 0 };
+	if (!announce)
+		return;
+	pthread_mutex_lock(&announce->lock);
+	view->depth = announce->count + announce->is_busy;
+	if (announce->queue)
+		since = announce->queue->since;
+	if (announce->is_busy)
+		since = announce->busy_since;
+	view->done = announce->done;
+	view->lost = announce->lost;
+	pthread_mutex_unlock(&announce->lock);
+	view->lag = now > since ? (uint64_t)(now - since) : 0;
 }
 
 /* --- The requests that come of it, on libfuse's threads --- */
@@ -446,12 +494,19 @@ static void leave_parent(struct place *place)
 }
 
 /* A directory of ours; -1: it is not there any more, or something else is mounted on the way. */
-static int open_directory(const struct place *place, const char *path)
+static int open_ours(const struct place *place, const char *name)
 {
 	const struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
+
+	return (int)syscall(SYS_openat2, place->root, name, &how, sizeof(how));
+}
+
+/* The same for that of a znode. */
+static int open_directory(const struct place *place, const char *path)
+{
 	char *name = mount_path(path);
-	int fd = name ? (int)syscall(SYS_openat2, place->root, name, &how, sizeof(how)) : -1;
+	int fd = name ? open_ours(place, name) : -1;
 
 	free(name);
 	return fd;
@@ -488,16 +543,17 @@ static void expire(struct announce *announce, const struct item *item, const cha
 	free(parent);
 }
 
-/* Futimens of mtime alone is a modification to inotify (fsnotify_change). */
-static void tell_changed(int directory, const char *name)
+/* Futimens of mtime alone is a modification to inotify (fsnotify_change). False: the file cannot be opened. */
+static bool tell_changed(int directory, const char *name)
 {
 	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
 	int fd = openat(directory, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0)
-		return;
+		return false;
 	(void)futimens(fd, times);
 	(void)close(fd);
+	return true;
 }
 
 static int make(int directory, const char *name, const struct item *item, enum kind kind)
@@ -529,7 +585,7 @@ static void announce_birth(struct announce *announce, struct place *place, const
 	}
 	(void)end(announce);
 	if (!err && kind == KIND_FILE && item->info.stat.data_length > 0)
-		tell_changed(place->parent, name);
+		(void)tell_changed(place->parent, name);
 }
 
 static void announce_death(struct announce *announce, struct place *place, const struct item *item, const char *name)
@@ -573,7 +629,7 @@ static void announce_data(struct announce *announce, struct place *place, const 
 		inodes_mourn_announced(inodes, item->path);
 		dead = inodes_mourned(inodes, item->path, &kind);
 		if (dead && kind == KIND_FILE)
-			tell_changed(place->parent, name);
+			(void)tell_changed(place->parent, name);
 		if (dead)
 			inodes_forget(inodes, dead, 1);
 		return;
@@ -586,11 +642,11 @@ static void announce_data(struct announce *announce, struct place *place, const 
 	} else if (kind == KIND_DIRECTORY) {
 		directory = open_directory(place, item->path);
 		if (directory >= 0) {
-			tell_changed(directory, ".data");
+			(void)tell_changed(directory, ".data");
 			(void)close(directory);
 		}
 	} else if (kind == KIND_FILE) {
-		tell_changed(place->parent, name);
+		(void)tell_changed(place->parent, name);
 	}
 }
 
@@ -650,11 +706,28 @@ static bool was_told(struct announce *announce, const struct item *item)
 	return is_same && !dying;
 }
 
+/* Where the file may not be opened for writing (allow_other, not root), its time is set by its name. */
+static void announce_new_state(const struct place *place)
+{
+	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+	int directory = open_ours(place, ".zkfs");
+
+	if (directory < 0)
+		return;
+	if (!tell_changed(directory, "state"))
+		(void)utimensat(directory, "state", times, AT_SYMLINK_NOFOLLOW);
+	(void)close(directory);
+}
+
 static void announce_item(struct announce *announce, struct place *place, const struct item *item)
 {
-	const char *node = strrchr(item->path, '/') + 1;
+	const char *node = *item->path ? strrchr(item->path, '/') + 1 : "";
 	char name[NAMES_MAX + 1];
 
+	if (!*node) {
+		announce_new_state(place);
+		return;
+	}
 	if (!enter_parent(place, item->path) || name_escape(node, node == item->path + 1, name) < 0)
 		return;
 	if (item->change == CACHE_CREATED)
@@ -775,6 +848,8 @@ static struct item *take_locked(struct announce *announce)
 		return NULL;
 	DL_DELETE(announce->queue, item);
 	announce->count--;
+	announce->is_busy = true;
+	announce->busy_since = item->since;
 	return item;
 }
 
@@ -794,6 +869,8 @@ static void work(struct announce *announce, struct item *item)
 		}
 		item_free(item);
 		pthread_mutex_lock(&announce->lock);
+		announce->is_busy = false;
+		announce->done++;
 		item = ++done < BATCH_MAX ? take_locked(announce) : NULL;
 		pthread_mutex_unlock(&announce->lock);
 	}

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 
 #include "cache/cache.h"
+#include "cache/util/metrics.h"
 #include "fusefs/mount.h"
 
 struct announce;
@@ -40,6 +41,12 @@ void announce_foreign(enum cache_change change, const char *path, void *arg);
 
 /* What they did in a gap, as a cache_resumed_cb: looked for by a survey (survey.h). */
 void announce_resumed(int64_t from, void *arg);
+
+/* The contents of ".zkfs/state" have changed. Any thread. NULL is fine. */
+void announce_state(struct announce *announce);
+
+/* How far the thread is. Any thread. NULL is fine. */
+void announce_look(struct announce *announce, struct queue_view *view);
 
 /* For the handlers: true when the request was the announcer's and has been answered. */
 bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

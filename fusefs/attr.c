@@ -14,6 +14,7 @@
 #include "fusefs/readdir.h"
 #include "fusefs/readonly.h"
 #include "fusefs/symlink.h"
+#include "fusefs/virtual.h"
 
 enum { BLOCK = 512, IO_BLOCK = 4096 };
 
@@ -87,6 +88,8 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 		info->changed, &attr);
 	if (pending->flag) /* a paged reader asks, before it reads: for it, the size is that of what is saved */
 		attr.st_size = info->stat.data_length;
+	if (inode->number == FUSE_ROOT_ID)
+		virtual_saw_root(pending->mount, &attr);
 	pending_reply_attr(pending, &attr, keep);
 }
 

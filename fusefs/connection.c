@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fusefs/ops.h"
+#include "fusefs/requests.h"
 
 enum { MAX_BACKGROUND = 1024 };
 
@@ -27,16 +28,20 @@ void op_init(void *userdata, struct fuse_conn_info *connection)
 
 static ssize_t read_request(int fd, void *to, size_t size, void *userdata)
 {
-	(void)userdata;
-	return read(fd, to, size);
+	const struct mount *mount = userdata;
+	ssize_t got = read(fd, to, size);
+
+	if (got > 0)
+		requests_came(mount->requests, to, (size_t)got);
+	return got;
 }
 
 /* The first thing that is ever written is the answer to FUSE_INIT, for the kernel sends nothing else before it has that. */
 static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdata)
 {
 	static _Atomic(bool) has_answered_init;
+	const struct mount *mount = userdata;
 
-	(void)userdata;
 	if (!atomic_exchange(&has_answered_init, true) && count == 2 &&
 		parts[1].iov_len == sizeof(struct fuse_init_out)) {
 		struct fuse_init_out *init = parts[1].iov_base;
@@ -44,6 +49,7 @@ static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdat
 		init->flags |= FUSE_PARALLEL_DIROPS | FUSE_INIT_EXT;
 		init->flags2 |= DIRECT_IO_ALLOW_MMAP;
 	}
+	requests_answered(mount->requests, parts, count);
 	return writev(fd, parts, count);
 }
 

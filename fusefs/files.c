@@ -1311,6 +1311,22 @@ bool files_unsaved_size(struct files *files, fuse_ino_t inode, size_t *size)
 	return true;
 }
 
+void files_look(struct files *files, struct files_view *view)
+{
+	const struct file *file;
+
+	*view = (struct files_view){ 0 };
+	pthread_mutex_lock(&files->lock);
+	view->saves = files->saves;
+	for (int i = 0; i < BUCKETS; i++) {
+		DL_FOREACH (files->open[i], file) {
+			view->open++;
+			view->unsaved += atomic_load(&file->is_unsaved) ? 1 : 0;
+		}
+	}
+	pthread_mutex_unlock(&files->lock);
+}
+
 bool files_last_stat(struct files *files, fuse_ino_t inode, struct node_stat *stat)
 {
 	struct file *file = find(files, inode, false);

@@ -140,6 +140,13 @@ void files_unlinked(struct files *files, fuse_ino_t inode);
 /* The size of the contents as the newest writer on this mount sees them, while something is unsaved. False: nothing is. */
 bool files_unsaved_size(struct files *files, fuse_ino_t inode, size_t *size);
 
+/* How many files are open, how many of them hold something unsaved, and how many saves are under way. */
+struct files_view {
+	size_t open, unsaved, saves;
+};
+
+void files_look(struct files *files, struct files_view *view);
+
 /* The Stat of an inode that is open here, as last seen. False: it is not. */
 bool files_last_stat(struct files *files, fuse_ino_t inode, struct node_stat *stat);
 

@@ -204,7 +204,7 @@ static struct inode *find_key_locked(struct inodes *inodes, struct inode *first,
 		return inode;
 	}
 	for (*number = hash_key(key);; (*number)++) {
-		if (*number <= FUSE_ROOT_ID)
+		if (*number < INODE_FIRST)
 			continue;
 		if (!find_locked(inodes, *number))
 			return NULL;
@@ -383,6 +383,16 @@ fuse_ino_t inodes_enter_announced(struct inodes *inodes, const char *path, const
 	return enter(inodes, INODE_NODE, path, stat, data, true);
 }
 
+size_t inodes_count(struct inodes *inodes)
+{
+	size_t count;
+
+	pthread_mutex_lock(&inodes->lock);
+	count = inodes->by_number.count;
+	pthread_mutex_unlock(&inodes->lock);
+	return count;
+}
+
 void inodes_died(struct inodes *inodes, const char *path)
 {
 	if (inode_path_is_root(path))
@@ -457,7 +467,7 @@ static struct inode *add_unborn_locked(struct inodes *inodes, const char *path)
 	fuse_ino_t number = hash_key(&key) + inodes->unborn_count++;
 	struct inode *inode;
 
-	while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
+	while (number < INODE_FIRST || find_locked(inodes, number))
 		number++;
 	inode = add_locked(inodes, &key, number);
 	if (!inode)
@@ -707,7 +717,7 @@ fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind 
 
 	pthread_mutex_lock(&inodes->lock);
 	number = hash_key(&key) + inodes->unborn_count++;
-	while (number <= FUSE_ROOT_ID || find_locked(inodes, number))
+	while (number < INODE_FIRST || find_locked(inodes, number))
 		number++;
 	inode = add_locked(inodes, &key, number);
 	if (inode) {
@@ -827,6 +837,8 @@ static int child_of(struct inodes *inodes, fuse_ino_t directory, bool even_dead,
 
 	*path = NULL;
 	*type = INODE_NODE;
+	if (err && directory != FUSE_ROOT_ID && directory < INODE_FIRST)
+		err = -EPERM;
 	if (!err && (view.type != INODE_NODE || view.kind != KIND_DIRECTORY))
 		err = -ENOTDIR;
 	if (!err && view.is_dead && !even_dead)

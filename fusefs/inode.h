@@ -21,6 +21,9 @@ enum inode_type {
 	INODE_DATA, /* the data of the znode, which is a directory, as its file ".data" */
 };
 
+/* The first number that a znode's inode can have, but for the root; those below are the control files' (virtual.h). */
+enum { INODE_FIRST = 64 };
+
 /* As a czxid: of a file that has been opened to be made and has no znode yet, for that is born with its contents (DESIGN.md
  * section 3). Its inode becomes that of the first znode that is a file at its path, ours or anybody's. */
 #define INODE_UNBORN INT64_C(-1)
@@ -65,6 +68,9 @@ fuse_ino_t inodes_enter(struct inodes *inodes, enum inode_type type, const char 
 /* The number that inodes_enter would give, without counting. */
 fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
 	const struct bytes *data);
+
+/* How many the kernel knows. */
+size_t inodes_count(struct inodes *inodes);
 
 /* The znode at this path has been removed: its inodes are dead. (They also are when another is entered in their place.) */
 void inodes_died(struct inodes *inodes, const char *path);
@@ -156,7 +162,7 @@ ssize_t inodes_at(struct inodes *inodes, const char *path, struct inode_at **lis
 ssize_t inodes_paths(struct inodes *inodes, char ***list);
 
 /* The znode's path for name in the directory, and what it is: *type INODE_DATA for ".data", when *path is the directory's own.
- * 0; -ESTALE, -ENOENT (the directory is dead), -ENOTDIR, -ENOMEM; of the name -EILSEQ, -ENAMETOOLONG, -EINVAL (see names.h), -EPERM for what is ours. *path
+ * 0; -ESTALE, -ENOENT (the directory is dead), -ENOTDIR, -ENOMEM; of the name -EILSEQ, -ENAMETOOLONG, -EINVAL (see names.h), -EPERM for what is ours (anything in ".zkfs", too). *path
  * is the caller's. */
 int inodes_child(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type, char **path);
 

@@ -25,6 +25,8 @@
 #include "fusefs/pending.h"
 #include "fusefs/readdir.h"
 #include "fusefs/readonly.h"
+#include "fusefs/requests.h"
+#include "fusefs/virtual.h"
 
 /* No handler waits, so a few threads serve any number of requests. */
 enum { THREADS = 8, IDLE_THREADS = 4 };
@@ -222,6 +224,8 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.changed = notify_changed,
 		.foreign = options->announces ? announce_foreign : NULL,
 		.resumed = options->announces ? announce_resumed : NULL,
+		.state_changed = virtual_state_changed,
+		.state_arg = mount,
 	};
 
 	mount->session = fuse_session_new(args, &ops, sizeof(ops), mount);
@@ -230,11 +234,13 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 	mount->inodes = inodes_new(options->with_symlinks);
 	mount->pendings = pendings_new(options->timeout);
 	mount->directories = directories_new();
+	mount->requests = requests_new();
+	mount->virtuals = virtuals_new(mount);
 	mount->notify = mount->inodes ? notify_new(mount->inodes) : NULL;
 	mount->announce = options->announces ? announce_new(mount) : NULL;
 	config.changed_arg = mount->notify;
 	config.foreign_arg = mount->announce;
-	if (mount->notify && (mount->announce || !options->announces))
+	if (mount->notify && mount->requests && mount->virtuals && (mount->announce || !options->announces))
 		mount->cache = cache_new(&config);
 	if (mount->cache)
 		mount->files = files_new(mount->cache, mount->inodes, options->max_data);
@@ -256,6 +262,8 @@ static void free_parts(struct mount *mount)
 		fuse_session_destroy(mount->session);
 	pendings_free(mount->pendings);
 	directories_free(mount->directories);
+	virtuals_free(mount->virtuals);
+	requests_free(mount->requests);
 	cache_free(mount->cache);
 	announce_free(mount->announce);
 	notify_free(mount->notify);

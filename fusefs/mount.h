@@ -14,6 +14,8 @@ struct notify;
 struct files;
 struct directories;
 struct pendings;
+struct requests;
+struct virtuals;
 struct options;
 
 struct mount {
@@ -25,6 +27,8 @@ struct mount {
 	struct files *files;
 	struct directories *directories;
 	struct pendings *pendings;
+	struct requests *requests;
+	struct virtuals *virtuals;
 	const struct options *options;
 	uid_t uid; /* whose everything appears to be: who mounted */
 	gid_t gid;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "cache/util/clock.h"
 #include "cache/util/log.h"
 #include "fusefs/files.h"
 #include "fusefs/inode.h"
@@ -21,6 +22,7 @@ struct item {
 	notify_cb *done; /* NULL: a change */
 	void *arg;
 	enum cache_change change;
+	int64_t since; /* ms */
 	char path[];
 };
 
@@ -33,8 +35,10 @@ struct notify {
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t has_work;
 	struct item *queue;
-	size_t count;	/* changes in the queue */
-	bool is_busy;	/* with an item taken from the queue */
+	size_t count;	    /* changes in the queue */
+	bool is_busy;	    /* with an item taken from the queue */
+	int64_t busy_since; /* ms: when that came there */
+	uint64_t done, widened;
 	bool is_unsure; /* an item could not be queued: begin with CACHE_UNSURE */
 	bool is_running;
 	bool is_stopping;
@@ -59,8 +63,10 @@ static struct item *item_new(const char *path)
 	size_t size = strlen(path) + 1;
 	struct item *item = calloc(1, sizeof(*item) + size);
 
-	if (item)
+	if (item) {
 		memcpy(item->path, path, size);
+		item->since = clock_now();
+	}
 	return item;
 }
 
@@ -77,6 +83,7 @@ static void widen_locked(struct notify *notify)
 	}
 	notify->count = 0;
 	notify->is_unsure = true;
+	notify->widened++;
 }
 
 static char *parent_path(const char *path)
@@ -186,6 +193,27 @@ void notify_after(struct notify *notify, notify_cb *done, void *arg)
 	pthread_mutex_unlock(&notify->lock);
 	if (!item) /* without memory to wait, the answer is right and only what follows may trail */
 		done(arg);
+}
+
+void notify_look(struct notify *notify, struct queue_view *view)
+{
+	int64_t now = clock_now();
+	const struct item *item;
+	int64_t since = now;
+
+	*view = (struct queue_view){ 0 };
+	pthread_mutex_lock(&notify->lock);
+	DL_COUNT(notify->queue, item, view->depth);
+	if (notify->queue)
+		since = notify->queue->since;
+	if (notify->is_busy) {
+		view->depth++;
+		since = notify->busy_since;
+	}
+	view->done = notify->done;
+	view->lost = notify->widened;
+	pthread_mutex_unlock(&notify->lock);
+	view->lag = now > since ? (uint64_t)(now - since) : 0;
 }
 
 /* --- Telling the kernel --- */
@@ -333,6 +361,9 @@ static void *run(void *arg)
 		if (item) {
 			DL_DELETE(notify->queue, item);
 			notify->count -= item->done ? 0 : 1;
+			notify->busy_since = item->since;
+		} else {
+			notify->busy_since = clock_now();
 		}
 		notify->is_unsure = false;
 		notify->is_busy = true;
@@ -340,6 +371,7 @@ static void *run(void *arg)
 		work(notify, item, is_unsure);
 		pthread_mutex_lock(&notify->lock);
 		notify->is_busy = false;
+		notify->done++;
 	}
 	pthread_mutex_unlock(&notify->lock);
 	return NULL;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "cache/cache.h"
+#include "cache/util/metrics.h"
 #include "fusefs/mount.h"
 
 struct files;
@@ -35,6 +36,9 @@ void notify_free(struct notify *notify);
 
 /* A change, as a cache_changed_cb with the struct notify as its argument. */
 void notify_changed(enum cache_change change, const char *path, void *arg);
+
+/* How far the thread is. Any thread. */
+void notify_look(struct notify *notify, struct queue_view *view);
 
 /* Calls done once the kernel knows of every change until now: before it returns if it does already, else on the notifier's
  * thread, which it must not block. For answers to requests that hold no directory's lock (open, opendir, flush, fsync). */

@@ -10,6 +10,7 @@ with Servers('--option', '-Dzookeeper.watchManagerName='
         with open(f'{mnt.path}/{name}', encoding='utf-8') as file:
             return file.read()
 
+    expect_eq('watch ttl\n' in read('.zkfs/session'), True, 'what the mount says of itself')
     zk.create('/file', b'first')
     expect_eq(read('file'), 'first', 'contents')
     expect_eq(os.listdir(mnt.path), ['file'], 'listing')

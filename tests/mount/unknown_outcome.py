@@ -60,6 +60,13 @@ def cases():
         gone()
         zk.create('/f', b'kazoo')
 
+    def submit(text):
+        with open(f'{top}/.zkfs/transaction', 'w', encoding='utf-8') as file:
+            file.write(text)
+
+    version = lambda: submit('check /\nset /f new 0\n')     # noqa: E731
+    name = lambda: submit('create /f new\n')   # noqa: E731
+
     def append_to_born():   # opened before it was there
         with open(f'{top}/f', 'a', encoding='utf-8') as file:
             file.write('two\n')
@@ -97,11 +104,17 @@ def cases():
     yield ('unlink, another in its place', b'x', unlink, anew, None, ('ok', b'kazoo'), ('ok', None))
     yield ('ACL', b'x', set_acl, None, *[('ok', b'x')] * 3)
     yield ('ACL, another too', b'x', set_acl, others_set_acl, ('EIO', b'x'), *[('ok', b'x')] * 2)
+    yield ('transaction', b'old', version, None, *[('ok', b'new')] * 3)
+    yield ('transaction, another too', b'old', version, put(b'kazoo'), ('EIO', b'kazoo'), *[('EAGAIN', b'kazoo')] * 2)
+    yield ('transaction, another in its place', b'old', version, anew, *[('EIO', b'kazoo')] * 2, None)
+    yield ('transaction that creates', None, name, None, ('EIO', b'new'), ('ok', b'new'), ('EIO', b'new'))
+    yield ('transaction that creates, another too', None, name, make(b'kazoo'), None, *[('EIO', b'kazoo')] * 2)
     yield ('rename', b'x', lambda: os.rename(f'{top}/f', f'{top}/g'), None, *[('ok', None)] * 3)
 
 
 def expiring_cases():
-    return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink', 'ACL')]
+    return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink', 'ACL',
+                                                            'transaction')]
 
 
 def run(case, lost, expected, mnt, hold=0):
