@@ -2,6 +2,7 @@
 #ifndef ZKFS_CACHE_STEP_H
 #define ZKFS_CACHE_STEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cache/node.h"
@@ -14,8 +15,14 @@ enum write_verb {
 	WRITE_SET_ACL, /* only alone: ZooKeeper has no transaction with it */
 };
 
-/* What a CREATE makes. */
-enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER };
+/* What a CREATE makes. A sequential one, which must be alone in its transaction, gets ten digits behind its name. */
+enum write_mode {
+	WRITE_PERSISTENT,
+	WRITE_EPHEMERAL,
+	WRITE_CONTAINER,
+	WRITE_PERSISTENT_SEQUENTIAL,
+	WRITE_EPHEMERAL_SEQUENTIAL
+};
 
 /* The path is the mount's ("/" is the chroot's node). Who is given a step copies the path and takes references. */
 struct write_step {
@@ -25,6 +32,7 @@ struct write_step {
 	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
 	enum write_mode mode; /* CREATE */
 	struct acl_list *acl; /* CREATE, where NULL is the one of new nodes; SET_ACL */
+	bool is_told;	      /* it passes for others' (own.h) */
 };
 
 #endif

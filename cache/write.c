@@ -138,9 +138,11 @@ static void take_stat(struct write_result *result, const struct Stat *stat)
 	result->zxid = stat->mzxid;
 }
 
-static void answered(struct change *change, int rc, const struct Stat *stat)
+static void answered(struct change *change, int rc, const char *path, const struct Stat *stat)
 {
-	struct write_result result = { .error = zkerror_to_errno(rc), .is_unknown = zkerror_is_unknown_outcome(rc) };
+	struct write_result result = { .error = zkerror_to_errno(rc),
+		.is_unknown = zkerror_is_unknown_outcome(rc),
+		.path = rc == ZOK ? path : NULL };
 
 	take_sent(change);
 	if (rc == ZOK && stat)
@@ -150,13 +152,14 @@ static void answered(struct change *change, int rc, const struct Stat *stat)
 
 static void stat_done(int rc, const struct Stat *stat, const void *arg)
 {
-	answered((struct change *)arg, rc, stat);
+	answered((struct change *)arg, rc, NULL, stat);
 }
 
 static void create_done(int rc, const char *name, const struct Stat *stat, const void *arg)
 {
-	(void)name;
-	answered((struct change *)arg, rc, stat);
+	struct change *change = (struct change *)arg;
+
+	answered(change, rc, name ? name + strlen(change->writer->chroot) : NULL, stat);
 }
 
 static void void_done(int rc, const void *arg)
@@ -168,7 +171,7 @@ static void void_done(int rc, const void *arg)
 		if (change->steps[i].verb == WRITE_SET)
 			stat = &change->stats[i];
 	}
-	answered(change, rc, stat);
+	answered(change, rc, NULL, stat);
 }
 
 /* --- Sending --- */
@@ -205,9 +208,18 @@ static bool make_acl(const struct write_step *step, struct ACL_vector *acl, stru
 
 static int flags_of(const struct write_step *step)
 {
-	if (step->mode == WRITE_EPHEMERAL)
+	switch (step->mode) {
+	case WRITE_EPHEMERAL:
 		return ZOO_EPHEMERAL;
-	return step->mode == WRITE_CONTAINER ? ZOO_CONTAINER : 0;
+	case WRITE_CONTAINER:
+		return ZOO_CONTAINER;
+	case WRITE_PERSISTENT_SEQUENTIAL:
+		return ZOO_PERSISTENT_SEQUENTIAL;
+	case WRITE_EPHEMERAL_SEQUENTIAL:
+		return ZOO_EPHEMERAL_SEQUENTIAL;
+	default:
+		return ZOO_PERSISTENT;
+	}
 }
 
 static int send_one(zhandle_t *handle, struct change *change)

@@ -17,6 +17,7 @@ struct write_result {
 	bool is_unknown;       /* with an error: it may have been made all the same */
 	int64_t zxid;	       /* of the transaction; 0: not known */
 	struct node_stat stat; /* of the last step that has one (a CREATE alone, a SET) */
+	const char *path;      /* what a CREATE alone has made; borrowed. NULL: something else */
 };
 
 typedef void write_cb(const struct write_result *result, void *arg);
