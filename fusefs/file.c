@@ -18,6 +18,7 @@
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
 #include "fusefs/readonly.h"
+#include "fusefs/special.h"
 
 static bool may_write(const struct fuse_file_info *info)
 {
@@ -137,6 +138,10 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 
 	if (announce_open(req, info) || readonly_refuses_open(req, info->flags))
 		return;
+	if (openflags_want_new(info->flags)) {
+		(void)fuse_reply_err(req, EEXIST);
+		return;
+	}
 	pending = pending_start(req);
 	if (!pending)
 		return;
@@ -256,20 +261,26 @@ static void create_looked(int error, const struct node_info *node, void *arg)
 		create_read(error, node, arg);
 }
 
-/* Replies: create, error. With O_EXCL the znode is made at once, for that is how programs take a name. */
+/* Replies: create, error. With O_EXCL the znode is made at once, for that is how programs take a name; so it is with the flags of
+ * zkfs.h. */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info)
 {
+	struct openflags special = openflags_of(info->flags);
 	struct pending *pending;
 	int err;
 
 	(void)mode;
-	if (readonly_refuses(req))
+	if (readonly_refuses(req) || special_refuses(req, special))
 		return;
 	pending = pending_start(req);
 	if (!pending)
 		return;
 	pending->file = *info;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
+	if (!err && openflags_are_special(special) && (special.is_ephemeral || pending->inode.type != INODE_DATA)) {
+		special_create(pending, special);
+		return;
+	}
 	if (!err && pending->inode.type == INODE_DATA)
 		err = cache_read(pending->mount->cache, pending->path, create_read, pending);
 	else if (!err && !(info->flags & O_EXCL))
@@ -687,8 +698,7 @@ void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct file *file = file_of(info);
 
-	(void)number;
-	if (file) /* the announcer's is none */
+	if (file && !special_release(fuse_req_userdata(req), info, number)) /* the announcer's is none */
 		file_release(file, release_saved, file);
 	(void)fuse_reply_err(req, 0);
 }
