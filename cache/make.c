@@ -12,6 +12,9 @@
  *    is about to write to it, and if it was made it may have been taken already. (A node of our own in the same transaction would
  *    tell by its mzxid, but there is no place in the tree where we are sure to be permitted one.)
  *
+ * For the same reason one in doubt looks only when no other making of the same name waits for its answer, one after the other, and
+ * new ones wait until nothing is in doubt: else one could take what another is about to be told of.
+ *
  * An empty persistent node would be a directory (DESIGN.md section 2, rule 4). A transaction cannot name what a sequential step in it
  * makes, so a second one sets the data. What others did is told of only after that, so that nobody here takes it for what it is
  * not going to be. */
@@ -34,9 +37,19 @@ struct claim {
 	uint32_t number;
 };
 
+enum stage {
+	MAKING_READS,  /* of its directory */
+	MAKING_QUEUED, /* to be sent */
+	MAKING_SENT,
+	MAKING_DOUBT, /* the answer was lost */
+	MAKING_LOOKS, /* for what became of it; and sends it again if it was not made */
+	MAKING_KNOWS, /* what it has made */
+};
+
 struct making {
-	struct making *prev, *next; /* under makings->lock, as the next four */
+	struct making *prev, *next; /* under makings->lock, as the next five */
 	uint64_t id;
+	enum stage stage;
 	struct claim *claims;
 	size_t claim_count;
 	bool has_lost_claims; /* there was no memory for them */
@@ -234,6 +247,71 @@ static bool is_claimed_locked(const struct making *making, int64_t czxid)
 	return false;
 }
 
+/* --- One after the other --- */
+
+/* Whether another making of the same name is at this stage or that. */
+static bool is_any_other_locked(const struct makings *makings, const struct making *making, enum stage stage,
+	enum stage or)
+{
+	const struct making *other;
+
+	DL_FOREACH (makings->under_way, other) {
+		if (other != making && (other->stage == stage || other->stage == or) &&
+			strcmp(other->what.path, making->what.path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* One that may go on. */
+static struct making *next_locked(struct makings *makings)
+{
+	struct making *making;
+
+	DL_FOREACH (makings->under_way, making) {
+		if (making->stage == MAKING_QUEUED && !is_any_other_locked(makings, making, MAKING_DOUBT, MAKING_LOOKS))
+			break;
+		if (making->stage == MAKING_DOUBT && !is_any_other_locked(makings, making, MAKING_SENT, MAKING_LOOKS))
+			break;
+	}
+	return making;
+}
+
+static void send_first(struct making *making);
+static void look_first(struct making *making);
+
+/* Lets those go on that may, after a stage has changed. */
+static void proceed(struct cache *cache)
+{
+	struct makings *makings = cache->makings;
+	struct making *making;
+
+	pthread_mutex_lock(&makings->lock);
+	while ((making = next_locked(makings)) != NULL) {
+		bool is_new = making->stage == MAKING_QUEUED;
+
+		making->stage = is_new ? MAKING_SENT : MAKING_LOOKS;
+		pthread_mutex_unlock(&makings->lock);
+		if (is_new)
+			send_first(making);
+		else
+			look_first(making);
+		pthread_mutex_lock(&makings->lock);
+	}
+	pthread_mutex_unlock(&makings->lock);
+}
+
+/* The making may be gone when this returns. */
+static void enter_stage(struct making *making, enum stage stage)
+{
+	struct cache *cache = making->cache;
+
+	pthread_mutex_lock(&cache->makings->lock);
+	making->stage = stage;
+	pthread_mutex_unlock(&cache->makings->lock);
+	proceed(cache);
+}
+
 /* The making has made this one. False: no, another has, or that cannot be told. */
 static bool take(struct making *making, const char *path, const struct node_stat *stat, bool is_certain)
 {
@@ -250,14 +328,17 @@ static bool take(struct making *making, const char *path, const struct node_stat
 		if (is_ours && other != making && strcmp(other->what.path, making->what.path) == 0)
 			note_claim_locked(other, &claim);
 	}
+	if (is_ours)
+		making->stage = MAKING_KNOWS;
 	pthread_mutex_unlock(&makings->lock);
-	if (is_ours) {
-		making->made = copy;
-		making->stat = *stat;
-	} else {
+	if (!is_ours) {
 		free(copy);
+		return false;
 	}
-	return is_ours;
+	making->made = copy;
+	making->stat = *stat;
+	proceed(making->cache);
+	return true;
 }
 
 /* --- The end --- */
@@ -297,6 +378,7 @@ static void end(struct making *making, int error)
 		making->what.done(error, error ? NULL : making->made, error ? NULL : &making->stat, making->what.arg);
 	tell_untold(cache);
 	making_free(making);
+	proceed(cache);
 }
 
 static void removed(int error, const struct node_stat *stat, void *arg)
@@ -548,8 +630,10 @@ static void sent(const struct write_result *result, void *arg)
 	making->result = *result;
 	making->result.path = NULL;
 	if (result->error && result->is_unknown) {
-		if (settle_making(making) < 0)
-			end_unknown(making);
+		if (making->stage == MAKING_SENT) /* nobody else changes it then */
+			enter_stage(making, MAKING_DOUBT);
+		else
+			look_first(making);
 		return;
 	}
 	if (!result->error && !take(making, result->path ? result->path : making->what.path, &result->stat, true)) {
@@ -585,18 +669,32 @@ static int submit(struct making *making)
 	return err;
 }
 
+static void send_first(struct making *making)
+{
+	int err = clock_now() < making->deadline ? submit(making) : -ETIMEDOUT;
+
+	if (err)
+		end(making, err);
+}
+
+static void look_first(struct making *making)
+{
+	if (settle_making(making) < 0)
+		end_unknown(making);
+}
+
 /* --- The beginning --- */
 
 static void parent_read(int error, const struct node_info *info, void *arg)
 {
 	struct making *making = arg;
 
-	if (!error) {
-		making->first = births_in(&info->stat) & INT32_MAX;
-		error = submit(making);
-	}
-	if (error)
+	if (error) {
 		end(making, error);
+		return;
+	}
+	making->first = births_in(&info->stat) & INT32_MAX;
+	enter_stage(making, MAKING_QUEUED);
 }
 
 static char *parent_of(const char *path)
@@ -628,11 +726,13 @@ int cache_make(struct cache *cache, const struct cache_making *what)
 	making->id = ++makings->last_id;
 	DL_APPEND(makings->under_way, making);
 	pthread_mutex_unlock(&makings->lock);
-	err = what->is_sequential ? cache_read(cache, making->parent, parent_read, making) : submit(making);
+	if (!what->is_sequential) {
+		enter_stage(making, MAKING_QUEUED);
+		return 0;
+	}
+	err = cache_read(cache, making->parent, parent_read, making);
 	if (err) {
-		end_own(making, OWN_NOT_MADE);
 		leave(making);
-		tell_untold(cache);
 		making_free(making);
 	}
 	return err;
