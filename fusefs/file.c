@@ -610,10 +610,12 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	file_close(file, info->lock_owner, has_copy, flushed, pending);
 }
 
+/* Waits for no notification: the kernel holds the inode's lock (fuse_fsync), for which whoever removes the file waits with its
+ * directory's, and one of that directory's entries may be next. */
 static void fsync_synced(int error, const struct node_stat *stat, void *arg)
 {
 	(void)stat;
-	flushed(error, arg);
+	pending_fail(arg, error);
 }
 
 static void fsync_saved_all(int error, void *arg)
