@@ -27,6 +27,16 @@
  * can hinder it, and events of that descriptor (IN_MODIFY, IN_CLOSE_WRITE) with the same name; from zkfs they get IN_DELETE of the
  * requested name, and, once each, IN_CREATE of the real one, and IN_MODIFY and IN_CLOSE_WRITE of it when it is saved.
  *
+ * It is made empty, and others see it so until it is saved: who takes items from a queue leaves empty ones alone. (One that is
+ * sequential and not ephemeral is even an empty directory for a moment: it becomes a file by its data being set, and a transaction
+ * cannot name what a sequential step in it makes.)
+ *
+ * If the connection to ZooKeeper breaks before the answer is here, an ephemeral is looked for, by its owner, which is the mount's
+ * session alone, its name and its number; nothing is made twice. A sequential node that is not ephemeral carries nothing that tells
+ * whose it is. It is made again if nothing else was born in the directory since, by the count that ZooKeeper keeps; else the error is
+ * EIO, and an empty one may be left. A guard, a node of ours in the same transaction, could tell, but only where we may make
+ * nodes, which need not be anywhere but there, for everybody to see.
+ *
  * Without O_CREAT, or on other filesystems, the flags mean what open(2) says. */
 #ifndef ZKFS_H
 #define ZKFS_H
