@@ -650,6 +650,7 @@ static int submit(struct making *making)
 		{ WRITE_PERSISTENT, WRITE_PERSISTENT_SEQUENTIAL },
 		{ WRITE_EPHEMERAL, WRITE_EPHEMERAL_SEQUENTIAL },
 	};
+	struct cache *cache = making->cache;
 	const struct cache_making *what = &making->what;
 	const struct write_step step = { .verb = WRITE_CREATE,
 		.path = what->path,
@@ -663,9 +664,9 @@ static int submit(struct making *making)
 		making->mark = tree_mark(making->cache->tree, what->path);
 	if (!making->own)
 		making->own = own_begin(making->cache->own, &step, 1);
-	err = writer_submit(making->cache->writer, &step, 1, sent, making);
-	if (!err)
-		stream_probe(making->cache->stream);
+	err = writer_submit(cache->writer, &step, 1, sent, making);
+	if (!err) /* it may be over by now, and gone */
+		stream_probe(cache->stream);
 	return err;
 }
 

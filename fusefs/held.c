@@ -21,7 +21,8 @@ struct held {
 	int64_t czxid;	   /* and this */
 	bool is_closed;	   /* nobody has it open any more */
 	bool is_busy;	   /* it is being made or removed */
-	bool is_gone;	   /* it is not to be held any longer */
+	int64_t dead; /* the czxid of what somebody removed while the session lived: not to be made again; 0: none */
+	bool is_over; /* nothing is to be done for it any more */
 
 	struct holder *holder; /* never changes */
 };
@@ -103,6 +104,20 @@ int holder_add(struct holder *holder, fuse_ino_t number, const struct node_stat 
 static void made(int error, const char *path, const struct node_stat *stat, void *arg);
 static void removed(int error, const struct node_stat *stat, void *arg);
 
+/* As an error, in here only. */
+enum { WAS_REMOVED = -EIDRM };
+
+/* Whether somebody has removed what the inode stands for: it has not been moved since. */
+static bool was_removed(struct held *held, const struct inode_view *inode)
+{
+	bool was_removed;
+
+	pthread_mutex_lock(&held->holder->lock);
+	was_removed = held->dead && held->dead == inode->czxid;
+	pthread_mutex_unlock(&held->holder->lock);
+	return was_removed;
+}
+
 static int make_again(struct held *held)
 {
 	struct mount *mount = held->holder->mount;
@@ -112,11 +127,25 @@ static int make_again(struct held *held)
 
 	what.path = inode.path;
 	what.data = files_saved(mount->files, held->number);
+	if (!err && was_removed(held, &inode))
+		err = WAS_REMOVED;
 	if (!err)
 		err = cache_make(mount->cache, &what);
 	bytes_put(what.data);
 	inode_view_release(&inode);
 	return err;
+}
+
+static void remove_read(int error, const struct node_info *info, void *arg)
+{
+	struct held *held = arg;
+
+	if (!error && info->stat.czxid != held->czxid) /* nobody changes that while it is_busy */
+		error = -ENOENT;		       /* it is another's */
+	if (!error)
+		error = cache_remove(held->holder->mount->cache, held->path, held->czxid, -1, removed, held);
+	if (error)
+		removed(error, NULL, held);
 }
 
 enum errand { NOTHING, MAKE, REMOVE, FORGET };
@@ -126,7 +155,7 @@ static enum errand errand_locked(const struct held *held, int64_t session)
 {
 	if (held->is_busy)
 		return NOTHING;
-	if (held->is_gone)
+	if (held->is_over)
 		return FORGET;
 	if (!session)
 		return NOTHING;
@@ -160,7 +189,7 @@ static void advance(struct held *held)
 		if (err)
 			made(err, NULL, NULL, held);
 	} else if (errand == REMOVE) {
-		err = cache_remove(holder->mount->cache, held->path, held->czxid, -1, removed, held);
+		err = cache_read(holder->mount->cache, held->path, remove_read, held);
 		if (err)
 			removed(err, NULL, held);
 	}
@@ -172,11 +201,11 @@ static bool is_passing(int error)
 	return error == -ETIMEDOUT || error == -EIO || error == -ECANCELED || error == -EBUSY;
 }
 
-static void end_errand(struct held *held, bool is_gone)
+static void end_errand(struct held *held, bool is_over)
 {
 	pthread_mutex_lock(&held->holder->lock);
 	held->is_busy = false;
-	held->is_gone |= is_gone;
+	held->is_over |= is_over;
 	pthread_mutex_unlock(&held->holder->lock);
 	advance(held);
 	held_put(held);
@@ -248,7 +277,7 @@ static void made(int error, const char *path, const struct node_stat *stat, void
 		return;
 	if (!error)
 		take_made(held, path, stat);
-	else if (!is_passing(error))
+	else if (!is_passing(error) && error != WAS_REMOVED)
 		log_error(
 			"the file with inode %llu, which was held, cannot be made again after the session has expired: %s",
 			(unsigned long long)held->number, strerror(-error));
@@ -270,7 +299,7 @@ void holder_closed(struct holder *holder, fuse_ino_t number, const char *path, i
 	if (held) {
 		held->refs++;
 		held->is_closed = true;
-		held->is_gone |= !copy; /* no memory: it stays until the session ends */
+		held->is_over |= !copy; /* no memory: it stays until the session ends */
 		held->path = copy;
 		held->czxid = czxid;
 		copy = NULL;
@@ -332,17 +361,6 @@ static void death_free(struct death *death)
 	free(death);
 }
 
-/* Whether the inode still stands for what died; otherwise it was moved, or made again. */
-static bool is_still(const struct death *death)
-{
-	struct inode_view now;
-	bool is_still = inodes_look(death->held->holder->mount->inodes, death->held->number, &now) < 0 ||
-		(now.czxid == death->inode.czxid && strcmp(now.path, death->inode.path) == 0);
-
-	inode_view_release(&now);
-	return is_still;
-}
-
 /* The session has answered, or not. */
 static void death_judged(int error, bool is_unknown, void *arg)
 {
@@ -351,11 +369,11 @@ static void death_judged(int error, bool is_unknown, void *arg)
 	struct holder *holder = held->holder;
 
 	(void)is_unknown;
-	if (!error && cache_session_id(holder->mount->cache) == death->owner && is_still(death)) {
+	if (!error && cache_session_id(holder->mount->cache) == death->owner) {
 		pthread_mutex_lock(&holder->lock);
-		held->is_gone |= held->owner == death->owner && !held->is_closed;
+		if (held->owner == death->owner)
+			held->dead = death->inode.czxid;
 		pthread_mutex_unlock(&holder->lock);
-		advance(held);
 	}
 	death_free(death);
 }
