@@ -598,16 +598,20 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct file *file = file_of(info);
 	struct pending *pending;
 	bool has_copy;
+	pid_t closer;
 
 	if (!file) { /* the announcer's, from Linux before 5.16 */
 		(void)fuse_reply_err(req, 0);
 		return;
 	}
+	closer = fuse_req_ctx(req)->pid;
+	file_get(file); /* who is killed is answered at once, and closes it for good before we are through */
 	pending = pending_start(req);
-	if (!pending)
-		return;
-	has_copy = file_is_bare(file) && closer_has_copy(fuse_req_ctx(req)->pid, number);
-	file_close(file, info->lock_owner, has_copy, flushed, pending);
+	if (pending) {
+		has_copy = file_is_bare(file) && closer_has_copy(closer, number);
+		file_close(file, info->lock_owner, has_copy, flushed, pending);
+	}
+	file_put(file);
 }
 
 /* Waits for no notification: the kernel holds the inode's lock (fuse_fsync), for which whoever removes the file waits with its
@@ -642,13 +646,17 @@ static void fsync_saved(int error, void *arg)
 /* Replies: error. Also waits until this mount is as new as the ensemble was. */
 void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info)
 {
-	struct pending *pending = pending_start(req);
+	struct file *file = file_of(info);
+	struct pending *pending;
 
 	(void)datasync;
-	if (!pending)
-		return;
-	pending->inode.number = number;
-	file_save(file_of(info), true, fsync_saved, pending);
+	file_get(file); /* as in op_flush */
+	pending = pending_start(req);
+	if (pending) {
+		pending->inode.number = number;
+		file_save(file, true, fsync_saved, pending);
+	}
+	file_put(file);
 }
 
 /* Waits for no notification: the kernel holds the directory's lock (fuse_dir_fsync), and one of its entries may be next. */
