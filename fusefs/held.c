@@ -275,7 +275,7 @@ static void made(int error, const char *path, const struct node_stat *stat, void
 
 	if (error == -EEXIST && look_who(held) == 0)
 		return;
-	if (!error)
+	if (stat)
 		take_made(held, path, stat);
 	else if (!is_passing(error) && error != WAS_REMOVED)
 		log_error(
@@ -308,6 +308,7 @@ void holder_closed(struct holder *holder, fuse_ino_t number, const char *path, i
 	free(copy);
 	if (held) {
 		advance(held);
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): our reference kept it */
 		held_put(held);
 	}
 }

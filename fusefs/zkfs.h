@@ -37,15 +37,13 @@
  * EIO, and an empty one may be left. A guard, a node of ours in the same transaction, could tell, but only where we may make
  * nodes, which need not be anywhere but there, for everybody to see.
  *
+ * In C, O_DIRECT and O_NOATIME need _GNU_SOURCE to be defined before the first #include.
+ *
  * Without O_CREAT, or on other filesystems, the flags mean what open(2) says. */
 #ifndef ZKFS_H
 #define ZKFS_H
 
 #include <fcntl.h>
-
-#if !defined(O_DIRECT) || !defined(O_NOATIME)
-#error "zkfs.h needs _GNU_SOURCE to be defined before the first #include"
-#endif
 
 /* An ephemeral znode: it lives until it is unlinked or the mount's session with ZooKeeper ends. It can have no children. */
 #define ZKFS_O_EPHEMERAL O_ASYNC

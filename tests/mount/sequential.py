@@ -29,6 +29,7 @@ def one(flags, ephemeral, data):
     requested = f'{top}/q/item-'
     fd = os.open(requested, flags, 0o644)
     expect_absent(requested)
+    expect_eq(os.readlink(f'/proc/self/fd/{fd}'), f'{requested} (deleted)', 'what the kernel calls the open file')
     name = real_name(fd, f'{top}/q')
     expect_eq((name[:5], len(name), name[5:].isdigit()), ('item-', 15, True), f'the name {name}')
     stat = zk.exists(f'/q/{name}')
