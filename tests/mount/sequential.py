@@ -32,6 +32,7 @@ def one(flags, ephemeral, data):
     expect_eq(os.readlink(f'/proc/self/fd/{fd}'), f'{requested} (deleted)', 'what the kernel calls the open file')
     name = real_name(fd, f'{top}/q')
     expect_eq((name[:5], len(name), name[5:].isdigit()), ('item-', 15, True), f'the name {name}')
+    expect_eq(os.getxattr(fd, 'user.zk.path'), f'/q/{name}'.encode(), 'the path that the open file tells')
     stat = zk.exists(f'/q/{name}')
     expect_eq((stat.ephemeralOwner != 0, stat.dataLength), (ephemeral, 0), 'it is there when open returns')
     if not ephemeral:
