@@ -509,8 +509,7 @@ static void on_foreign(enum wire_event_type type, const char *path, void *arg)
 
 	if (type != WIRE_DELETED)
 		cache->changed(changes[type], path, cache->changed_arg);
-	if (cache->foreign)
-		cache->foreign(changes[type], path, cache->foreign_arg);
+	makings_tell(cache, changes[type], path);
 }
 
 static void on_event(enum wire_event_type type, const char *path, void *arg)
@@ -532,8 +531,8 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	if (change == CACHE_CREATED && whose != OWN_FOREIGN)
 		change = CACHE_CREATED_HERE;
 	cache->changed(change, path, cache->changed_arg);
-	if (whose == OWN_FOREIGN && cache->foreign)
-		cache->foreign(change, path, cache->foreign_arg);
+	if (whose == OWN_FOREIGN)
+		makings_tell(cache, change, path);
 	own_ready(cache->own, held);
 	atomic_store(&cache->is_telling, false);
 	changes_told(cache, path);
@@ -568,6 +567,8 @@ static void on_connected(const struct sockaddr *server, socklen_t size, void *ar
 	stream_follow(cache->stream, server, size);
 	note(cache, &cache->is_connected);
 	writer_connected(cache->writer);
+	if (cache->connected)
+		cache->connected(cache->connected_arg);
 }
 
 static void on_closed(void *arg)
@@ -618,7 +619,9 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 	cache->writer = writer_new(&writer);
 	cache->session = session_new(&session);
 	cache->own = own_new(CACHE_CHILD_DATA, on_foreign, cache);
-	if (!cache->hosts || !cache->chroot || !cache->tree || !cache->writer || !cache->session || !cache->own)
+	cache->makings = makings_new();
+	if (!cache->hosts || !cache->chroot || !cache->tree || !cache->writer || !cache->session || !cache->own ||
+		!cache->makings)
 		return false;
 	writer_attach(cache->writer, cache->session);
 	cache->stream = stream_new(&stream);
@@ -639,6 +642,8 @@ struct cache *cache_new(const struct cache_config *config)
 	cache->foreign = config->foreign;
 	cache->resumed = config->resumed;
 	cache->foreign_arg = config->foreign_arg;
+	cache->connected = config->connected;
+	cache->connected_arg = config->connected_arg;
 	cache->changed_arg = config->changed_arg;
 	cache->state_changed = config->state_changed;
 	cache->state_arg = config->state_arg;
@@ -756,6 +761,7 @@ void cache_free(struct cache *cache)
 	writer_free(cache->writer);
 	tree_free(cache->tree);
 	own_free(cache->own);
+	makings_free(cache->makings);
 	pthread_cond_destroy(&cache->news);
 	pthread_mutex_destroy(&cache->changes_lock);
 	pthread_mutex_destroy(&cache->lock);

@@ -62,6 +62,10 @@ struct cache_config {
 	void *foreign_arg;	       /* of both */
 	cache_state_cb *state_changed; /* may be NULL */
 	void *state_arg;
+	/* The session is connected, for the first time, again, or another one (cache_session_id). On libzookeeper's thread, which it
+	 * must not block. May be NULL. */
+	void (*connected)(void *arg);
+	void *connected_arg;
 };
 
 /* NULL: no memory or no threads; errno says which. */
@@ -130,6 +134,22 @@ int cache_mkdir(struct cache *cache, const char *path, cache_done_cb *done, void
  * its version 1). As cache_mkdir. stat is the new znode's. */
 int cache_create(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg);
 
+/* A znode to be made that is a file. */
+struct cache_making {
+	const char *path;   /* to which ten digits are appended if it is_sequential */
+	struct bytes *data; /* NULL: empty */
+	bool is_ephemeral;  /* the session's; else is_sequential */
+	bool is_sequential;
+	bool is_told; /* its birth is told of as if others had done it, as a sequential one's always is: no program of ours knows */
+	/* Once, at the end. path, stat: the znode's, NULL on error. */
+	void (*done)(int error, const char *path, const struct node_stat *stat, void *arg);
+	void *arg;
+};
+
+/* Makes it. Errors as cache_mkdir's; -EIO: whether it was made cannot be known (make.c says when). If it turns out later that
+ * an ephemeral was made, it is removed. Everything is copied. */
+int cache_make(struct cache *cache, const struct cache_making *what);
+
 /* Removes the znode if its version is this (-1: any). czxid: of the one that is meant (should the reply get lost, one made since
  * is left alone). -EAGAIN: it has another version; -ENOTEMPTY: it has children. stat is NULL. */
 int cache_remove(struct cache *cache, const char *path, int64_t czxid, int32_t version, cache_done_cb *done, void *arg);
@@ -145,6 +165,7 @@ struct cache_edit {
 	int64_t czxid;	   /* the znode must still be the one created by this; 0: whichever */
 	bool is_whole;	   /* the old contents do not matter: no version check, the last one wins */
 	bool is_directory; /* the znode is a directory and must stay one (DESIGN.md section 2: data for a directory) */
+	bool is_told;	   /* the change is told of as if others had done it, too */
 	bool may_create; /* where there is no znode, one that is a file is made (compose is given a Stat of zeros, no data) */
 };
 

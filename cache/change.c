@@ -501,7 +501,8 @@ static int update_submit(struct update *update, const struct node_info *info)
 	const struct write_step step = { .verb = WRITE_SET,
 		.path = update->path,
 		.data = update->data,
-		.version = update->edit.is_whole && !update->was_lost ? -1 : info->stat.version };
+		.version = update->edit.is_whole && !update->was_lost ? -1 : info->stat.version,
+		.is_told = update->edit.is_told };
 
 	update->is_create = false;
 	update->version = info->stat.version;

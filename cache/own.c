@@ -151,7 +151,7 @@ struct own_change *own_begin(struct own *own, const struct write_step *steps, si
 	change->count = 0;
 	pthread_mutex_lock(&own->lock);
 	for (size_t i = 0; i < count; i++) {
-		bool has_event = steps[i].verb != WRITE_CHECK && steps[i].verb != WRITE_SET_ACL;
+		bool has_event = steps[i].verb != WRITE_CHECK && steps[i].verb != WRITE_SET_ACL && !steps[i].is_told;
 		struct place *place = has_event ? place_locked(own, steps[i].path) : NULL;
 		bool is_marked = steps[i].data && steps[i].data->size == own->marked_size;
 

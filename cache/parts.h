@@ -1,5 +1,5 @@
 /* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes), transact.c (those of several),
- * permit.c (ACLs), settle.c. For nobody else. */
+ * permit.c (ACLs), settle.c, make.c (ephemeral and sequential births). For nobody else. */
 #ifndef ZKFS_CACHE_PARTS_H
 #define ZKFS_CACHE_PARTS_H
 
@@ -14,12 +14,15 @@
 #include "cache/tree.h"
 #include "cache/write.h"
 
+struct makings;
+
 struct cache {
 	struct tree *tree;
 	struct stream *stream;
 	struct session *session;
 	struct writer *writer;
 	struct own *own;
+	struct makings *makings;
 	char *hosts, *chroot;
 	int timeout;
 	cache_changed_cb *changed;
@@ -27,6 +30,8 @@ struct cache {
 	cache_changed_cb *foreign;
 	cache_resumed_cb *resumed;
 	void *foreign_arg;
+	void (*connected)(void *arg); /* may be NULL, as the two above */
+	void *connected_arg;
 	int64_t told; /* the stream's thread's own: changes up to this have been told of; 0: not known */
 	cache_state_cb *state_changed;
 	void *state_arg;
@@ -67,5 +72,13 @@ enum { CHANGE_UNKNOWN = -EREMOTEIO };
  * stream has passed it; stat is that of the last step that has one. As the calls of cache.h. */
 int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count, cache_done_cb *done,
 	void *arg);
+
+/* make.c: those under way. NULL: no memory; NULL is fine for the second, when none is. */
+struct makings *makings_new(void);
+void makings_free(struct makings *makings);
+
+/* What others did is told of, now or, when it may be the birth of a sequential node that is being made here, once that is what it is
+ * to be. Each znode's in order; on the stream's thread, or own.h's. */
+void makings_tell(struct cache *cache, enum cache_change change, const char *path);
 
 #endif

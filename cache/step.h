@@ -27,6 +27,7 @@ struct write_step {
 	struct acl_list *acl; /* CREATE, where NULL is the one of new nodes; SET_ACL */
 	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
 	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
+	bool is_told;	      /* it passes for others' (own.h) */
 };
 
 #endif

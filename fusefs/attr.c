@@ -96,12 +96,13 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 /* Replies: attr, error. The kernel gives a file when it needs the size to read it or to seek from its end. */
 void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
 {
+	bool is_paged = file && file_is_paged(file_of(file)); /* who is killed may close it once there is a pending */
 	struct pending *pending = pending_start(req);
 	int err;
 
 	if (!pending)
 		return;
-	pending->flag = file && file_is_paged(file_of(file));
+	pending->flag = is_paged;
 	err = inodes_look(pending->mount->inodes, number, &pending->inode);
 	if (!err)
 		err = cache_read(pending->mount->cache, pending->inode.path, getattr_read, pending);

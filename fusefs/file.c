@@ -18,6 +18,7 @@
 #include "fusefs/options.h"
 #include "fusefs/pending.h"
 #include "fusefs/readonly.h"
+#include "fusefs/special.h"
 
 static bool may_write(const struct fuse_file_info *info)
 {
@@ -137,6 +138,10 @@ void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 
 	if (announce_open(req, info) || readonly_refuses_open(req, info->flags))
 		return;
+	if (openflags_want_new(info->flags)) {
+		(void)fuse_reply_err(req, EEXIST);
+		return;
+	}
 	pending = pending_start(req);
 	if (!pending)
 		return;
@@ -256,20 +261,26 @@ static void create_looked(int error, const struct node_info *node, void *arg)
 		create_read(error, node, arg);
 }
 
-/* Replies: create, error. With O_EXCL the znode is made at once, for that is how programs take a name. */
+/* Replies: create, error. With O_EXCL the znode is made at once, for that is how programs take a name; so it is with the flags of
+ * zkfs.h. */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *info)
 {
+	struct openflags special = openflags_of(info->flags);
 	struct pending *pending;
 	int err;
 
 	(void)mode;
-	if (readonly_refuses(req))
+	if (readonly_refuses(req) || special_refuses(req, special))
 		return;
 	pending = pending_start(req);
 	if (!pending)
 		return;
 	pending->file = *info;
 	err = inodes_child(pending->mount->inodes, parent, name, &pending->inode.type, &pending->path);
+	if (!err && openflags_are_special(special) && (special.is_ephemeral || pending->inode.type != INODE_DATA)) {
+		special_create(pending, special);
+		return;
+	}
 	if (!err && pending->inode.type == INODE_DATA)
 		err = cache_read(pending->mount->cache, pending->path, create_read, pending);
 	else if (!err && !(info->flags & O_EXCL))
@@ -587,22 +598,28 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	struct file *file = file_of(info);
 	struct pending *pending;
 	bool has_copy;
+	pid_t closer;
 
 	if (!file) { /* the announcer's, from Linux before 5.16 */
 		(void)fuse_reply_err(req, 0);
 		return;
 	}
+	closer = fuse_req_ctx(req)->pid;
+	file_get(file); /* who is killed is answered at once, and closes it for good before we are through */
 	pending = pending_start(req);
-	if (!pending)
-		return;
-	has_copy = file_is_bare(file) && closer_has_copy(fuse_req_ctx(req)->pid, number);
-	file_close(file, info->lock_owner, has_copy, flushed, pending);
+	if (pending) {
+		has_copy = file_is_bare(file) && closer_has_copy(closer, number);
+		file_close(file, info->lock_owner, has_copy, flushed, pending);
+	}
+	file_put(file);
 }
 
+/* Waits for no notification: the kernel holds the inode's lock (fuse_fsync), for which whoever removes the file waits with its
+ * directory's, and one of that directory's entries may be next. */
 static void fsync_synced(int error, const struct node_stat *stat, void *arg)
 {
 	(void)stat;
-	flushed(error, arg);
+	pending_fail(arg, error);
 }
 
 static void fsync_saved_all(int error, void *arg)
@@ -629,13 +646,17 @@ static void fsync_saved(int error, void *arg)
 /* Replies: error. Also waits until this mount is as new as the ensemble was. */
 void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *info)
 {
-	struct pending *pending = pending_start(req);
+	struct file *file = file_of(info);
+	struct pending *pending;
 
 	(void)datasync;
-	if (!pending)
-		return;
-	pending->inode.number = number;
-	file_save(file_of(info), true, fsync_saved, pending);
+	file_get(file); /* as in op_flush */
+	pending = pending_start(req);
+	if (pending) {
+		pending->inode.number = number;
+		file_save(file, true, fsync_saved, pending);
+	}
+	file_put(file);
 }
 
 /* Waits for no notification: the kernel holds the directory's lock (fuse_dir_fsync), and one of its entries may be next. */
@@ -687,8 +708,7 @@ void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
 	struct file *file = file_of(info);
 
-	(void)number;
-	if (file) /* the announcer's is none */
+	if (file && !special_release(fuse_req_userdata(req), info, number)) /* the announcer's is none */
 		file_release(file, release_saved, file);
 	(void)fuse_reply_err(req, 0);
 }

@@ -35,7 +35,10 @@ struct saver {
 
 struct file {
 	struct file *prev, *next; /* under files->lock, */
-	unsigned refs;		  /* and so is this */
+	unsigned refs;		  /* and so is this, */
+	bool is_held;		  /* and this: the znode lives as long as somebody has the inode open; */
+	bool has_let_go;	  /* and this: it is closed */
+	bool tells_all;		  /* never changes once it can be written to, */
 	bool is_paged;		  /* never changes, */
 	bool is_writer;		  /* nor does this, */
 	struct files *files;	  /* nor this, */
@@ -214,6 +217,17 @@ static bool has_writer_locked(struct files *files, fuse_ino_t inode)
 	return false;
 }
 
+static bool has_holder_locked(struct files *files, fuse_ino_t inode)
+{
+	const struct file *file;
+
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (file->number == inode && file->is_held && !file->has_let_go)
+			return true;
+	}
+	return false;
+}
+
 struct file *file_open(struct files *files, const struct inode_view *inode, const struct node_info *info, int flags)
 {
 	struct file *file = calloc(1, sizeof(*file));
@@ -245,6 +259,7 @@ struct file *file_open(struct files *files, const struct inode_view *inode, cons
 	pthread_mutex_lock(&files->lock);
 	if (has_writer_locked(files, inode->number))
 		file->is_paged = false; /* the kernel's size may be that of what is unsaved */
+	file->is_held = has_holder_locked(files, inode->number);
 	DL_APPEND(*bucket(files, inode->number), file);
 	pthread_mutex_unlock(&files->lock);
 	return file;
@@ -294,6 +309,40 @@ void file_put(struct file *file)
 	if (file->inode.czxid == INODE_UNBORN)
 		give_up_birth(file);
 	file_free(file);
+}
+
+void file_hold(struct file *file)
+{
+	pthread_mutex_lock(&file->files->lock);
+	file->is_held = true;
+	pthread_mutex_unlock(&file->files->lock);
+}
+
+bool file_lets_go(struct file *file)
+{
+	struct files *files = file->files;
+	bool lets_go;
+
+	pthread_mutex_lock(&files->lock);
+	file->has_let_go = true;
+	lets_go = file->is_held && !has_holder_locked(files, file->number);
+	pthread_mutex_unlock(&files->lock);
+	return lets_go;
+}
+
+void file_tell_all(struct file *file)
+{
+	file->tells_all = true;
+}
+
+int64_t file_czxid(struct file *file)
+{
+	int64_t czxid;
+
+	pthread_mutex_lock(&file->lock);
+	czxid = file->inode.czxid;
+	pthread_mutex_unlock(&file->lock);
+	return czxid;
 }
 
 bool file_is_paged(const struct file *file)
@@ -689,6 +738,7 @@ static struct cache_edit edit_locked(struct file *file)
 		.is_whole = draft_is_whole(&file->saving),
 		.is_directory = file->saves_data,
 		.may_create = file->inode.czxid == INODE_UNBORN,
+		.is_told = file->tells_all,
 		.czxid = file->inode.czxid == INODE_UNBORN ? 0 : file->inode.czxid,
 	};
 }
@@ -1132,6 +1182,37 @@ void files_follow(struct files *files)
 	}
 	if (count >= 0)
 		free(list);
+}
+
+static void take_saved(struct file *file, int64_t *mzxid, struct bytes **newest)
+{
+	struct bytes *base;
+
+	pthread_mutex_lock(&file->lock);
+	base = file->is_saving ? file->old_base : file->base;
+	if (!*newest || file->stat.mzxid > *mzxid) {
+		bytes_put(*newest);
+		*newest = bytes_get(base);
+		*mzxid = file->stat.mzxid;
+	}
+	pthread_mutex_unlock(&file->lock);
+}
+
+struct bytes *files_saved(struct files *files, fuse_ino_t inode)
+{
+	const struct choice choice = { .inode = inode };
+	struct bytes *newest = NULL;
+	int64_t mzxid = 0;
+	struct file **list;
+	ssize_t count = gather(files, &choice, &list);
+
+	for (ssize_t i = 0; i < count; i++) {
+		take_saved(list[i], &mzxid, &newest);
+		file_put(list[i]);
+	}
+	if (count >= 0)
+		free(list);
+	return newest;
 }
 
 /* --- poll --- */

@@ -44,6 +44,21 @@ static inline struct file *file_of(const struct fuse_file_info *info)
 	return (struct file *)(uintptr_t)info->fh; /* NOLINT(performance-no-int-to-ptr): libfuse keeps it so */
 }
 
+/* It was made to live as long as somebody has it open (held.h); so does whoever else opens the inode from now on. */
+void file_hold(struct file *file);
+
+/* The last descriptor of the open file is closed. True: the file is held, and nobody has the inode open any more. */
+bool file_lets_go(struct file *file);
+
+/* The kernel knows the open file by another name than the znode's: what is saved through it is told of as if others had done it. */
+void file_tell_all(struct file *file);
+
+/* The znode that it stands for. */
+int64_t file_czxid(struct file *file);
+
+/* The contents of the inode's open files that were saved last, held once for the caller. NULL: none is open. */
+struct bytes *files_saved(struct files *files, fuse_ino_t inode);
+
 /* Holds it once more. */
 void file_get(struct file *file);
 

@@ -363,6 +363,7 @@ static fuse_ino_t enter(struct inodes *inodes, enum inode_type type, const char 
 		inode = add_locked(inodes, &key, number);
 	if (inode) {
 		inode->lookups++;
+		inode->is_buried = false; /* its death is of what it stood for before (inodes_reborn) */
 		inode->is_seen |= !by_announcer;
 		inode->is_announced |= by_announcer;
 		replace_locked(inodes, first ? first : inode, inode);
@@ -524,6 +525,23 @@ void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
 		for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
 			if (other != inode && other->czxid == czxid && other->type == inode->type &&
 				other->kind == inode->kind)
+				inode->is_dead = true; /* it was found by its name first */
+		}
+	}
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+void inodes_reborn(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
+{
+	struct inode *inode, *other;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	if (inode && inode->key.czxid != INODE_UNBORN) {
+		inode->key.czxid = czxid;
+		inode->is_dead = inode->is_buried = false;
+		DL_FOREACH (inode->place->inodes, other) {
+			if (other != inode && same_key(&other->key, &inode->key))
 				inode->is_dead = true; /* it was found by its name first */
 		}
 	}

@@ -91,6 +91,10 @@ void inodes_abandon(struct inodes *inodes, fuse_ino_t number);
  * list. Gives how many; -ENOMEM. */
 ssize_t inodes_unborn_in(struct inodes *inodes, const char *directory, char ***list);
 
+/* Its znode, which was gone, has been made again at the same path, created by this: it stands for the new one. No effect on a
+ * file that has had none yet. */
+void inodes_reborn(struct inodes *inodes, fuse_ino_t number, int64_t czxid);
+
 /* Which inodes, or what they become. */
 struct inode_place {
 	const char *path;

@@ -17,6 +17,7 @@
 #include "fusefs/announce.h"
 #include "fusefs/connection.h"
 #include "fusefs/files.h"
+#include "fusefs/held.h"
 #include "fusefs/inode.h"
 #include "fusefs/mount.h"
 #include "fusefs/notify.h"
@@ -210,6 +211,15 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static void on_changed(enum cache_change change, const char *path, void *arg)
+{
+	const struct mount *mount = arg;
+
+	if (change == CACHE_DELETED)
+		holder_deleted(mount->holder, path);
+	notify_changed(change, path, mount->notify);
+}
+
 static bool make_parts(struct mount *mount, struct fuse_args *args)
 {
 	const struct options *options = mount->options;
@@ -221,7 +231,9 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.timeout = options->timeout,
 		.ttl = options->ttl,
 		.size = options->cache_size,
-		.changed = notify_changed,
+		.changed = on_changed,
+		.changed_arg = mount,
+		.connected = holder_connected,
 		.foreign = options->announces ? announce_foreign : NULL,
 		.resumed = options->announces ? announce_resumed : NULL,
 		.state_changed = virtual_state_changed,
@@ -238,9 +250,11 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 	mount->virtuals = virtuals_new(mount);
 	mount->notify = mount->inodes ? notify_new(mount->inodes) : NULL;
 	mount->announce = options->announces ? announce_new(mount) : NULL;
-	config.changed_arg = mount->notify;
+	mount->holder = holder_new(mount);
+	config.connected_arg = mount->holder;
 	config.foreign_arg = mount->announce;
-	if (mount->notify && mount->requests && mount->virtuals && (mount->announce || !options->announces))
+	if (mount->notify && mount->holder && mount->requests && mount->virtuals &&
+		(mount->announce || !options->announces))
 		mount->cache = cache_new(&config);
 	if (mount->cache)
 		mount->files = files_new(mount->cache, mount->inodes, options->max_data);
@@ -265,6 +279,7 @@ static void free_parts(struct mount *mount)
 	virtuals_free(mount->virtuals);
 	requests_free(mount->requests);
 	cache_free(mount->cache);
+	holder_free(mount->holder);
 	announce_free(mount->announce);
 	notify_free(mount->notify);
 	inodes_free(mount->inodes);

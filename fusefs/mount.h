@@ -8,6 +8,7 @@
 
 #include "cache/cache.h"
 
+struct holder;
 struct inodes;
 struct announce;
 struct notify;
@@ -25,6 +26,7 @@ struct mount {
 	struct notify *notify;
 	struct announce *announce; /* NULL: nothing is announced */
 	struct files *files;
+	struct holder *holder;
 	struct directories *directories;
 	struct pendings *pendings;
 	struct requests *requests;

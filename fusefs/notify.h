@@ -41,7 +41,8 @@ void notify_changed(enum cache_change change, const char *path, void *arg);
 void notify_look(struct notify *notify, struct queue_view *view);
 
 /* Calls done once the kernel knows of every change until now: before it returns if it does already, else on the notifier's
- * thread, which it must not block. For answers to requests that hold no directory's lock (open, opendir, flush, fsync). */
+ * thread, which it must not block. For answers to requests that hold no lock of a directory, nor of an inode that
+ * could be waited for with one (open, opendir, flush). */
 typedef void notify_cb(void *arg);
 void notify_after(struct notify *notify, notify_cb *done, void *arg);
 

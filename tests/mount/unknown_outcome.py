@@ -31,12 +31,16 @@ def pwrite(name):
         os.close(fd)
 
 
+def special(name, flags):
+    os.close(os.open(f'{top}/{name}', os.O_CREAT | os.O_WRONLY | flags, 0o644))
+
+
 def data(path):
     return zk.get(path)[0] if zk.exists(path) else None
 
 
 # (what, before, the program's call, Kazoo's change meanwhile, then (told, there) for each of LOSSES; None: not to be tried)
-DIRECTORIES = ('mkdir', 'rmdir')
+DIRECTORIES = ('mkdir', 'rmdir', 'sequential')
 OUR_ACL = b'world:anyone:cdrwa,ip:10.0.0.1:r'
 THEIR_ACL = [make_acl('world', 'anyone', all=True), make_acl('ip', '10.0.0.2', read=True)]
 
@@ -55,6 +59,10 @@ def cases():
 
     set_acl = lambda: os.setxattr(f'{top}/f', 'user.zk.acl', OUR_ACL)  # noqa: E731
     others_set_acl = lambda: zk.set_acls('/f', THEIR_ACL)   # noqa: E731
+    ephemeral = lambda: special('f', os.O_ASYNC)    # noqa: E731
+    sequential = lambda: special('f/item-', os.O_DIRECT)    # noqa: E731
+    both = lambda: special('f/item-', os.O_ASYNC | os.O_DIRECT)     # noqa: E731
+    item = lambda: zk.create('/f/item-', b'', sequence=True, ephemeral=True)    # noqa: E731
 
     def anew():
         gone()
@@ -109,12 +117,19 @@ def cases():
     yield ('transaction, another in its place', b'old', version, anew, *[('EIO', b'kazoo')] * 2, None)
     yield ('transaction that creates', None, name, None, ('EIO', b'new'), ('ok', b'new'), ('EIO', b'new'))
     yield ('transaction that creates, another too', None, name, make(b'kazoo'), None, *[('EIO', b'kazoo')] * 2)
+    yield ('an ephemeral', None, ephemeral, None, *[('ok', b'')] * 3)
+    yield ('an ephemeral, another too', None, ephemeral, make(b'kazoo'), None, *[('EEXIST', b'kazoo')] * 2)
+    # In a directory; how many there are in the end is looked at, too.
+    yield ('sequential ephemeral', b'', both, None, *[('ok', b'')] * 3)
+    yield ('sequential ephemeral, another too', b'', both, item, *[('ok', b'')] * 3)
+    yield ('sequential', b'', sequential, None, ('EIO', b''), ('ok', b''), ('EIO', b''))
+    yield ('sequential, another too', b'', sequential, item, *[('EIO', b'')] * 3)
     yield ('rename', b'x', lambda: os.rename(f'{top}/f', f'{top}/g'), None, *[('ok', None)] * 3)
 
 
 def expiring_cases():
     return [case for case in cases() if case[0] in ('append', 'append, another too', 'overwrite', 'a new file', 'mkdir', 'unlink', 'ACL',
-                                                            'transaction')]
+                                                    'transaction', 'an ephemeral', 'sequential ephemeral')]
 
 
 def run(case, lost, expected, mnt, hold=0):
@@ -136,6 +151,11 @@ def run(case, lost, expected, mnt, hold=0):
         shown = os.getxattr(f'{top}/f', 'user.zk.acl')
         expect_eq((len(zk.get_acls('/f')[0]), shown), (2, OUR_ACL if told == 'ok' else OUR_ACL.replace(b'.1:', b'.2:')),
                   f'{name}: the ACL')
+    if what.startswith('sequential'):
+        # None is lost, or doubled; of a persistent one nobody may know.
+        others = 1 if meanwhile else 0
+        made = len(zk.get_children('/f')) - others
+        expect_eq(made in ((1,) if told == 'ok' else (0, 1)), True, f'{name}: {made} made')
     if what == 'rename':
         expect_eq(data('/g'), b'x', f'{name}: the target')
     mnt.settle()    # through the new connection: nothing is on its way on the old one

@@ -147,6 +147,50 @@ static void finish(void)
 
 /* --- Reading --- */
 
+START_TEST(last_of_a_held_inode_lets_go)
+{
+	struct file *plain = open_file(O_RDONLY); /* opened before it was held, */
+	struct file *first = open_file(O_RDWR);
+	struct file *second;
+
+	ck_assert(!file_lets_go(plain)); /* it does not count */
+	file_hold(first);
+	second = open_file(O_RDONLY);
+	ck_assert(!file_lets_go(first));
+	file_put(first);
+	ck_assert(file_lets_go(second));
+	first = open_file(O_RDONLY); /* comes too late */
+	ck_assert(!file_lets_go(first));
+	file_put(second);
+	file_put(first);
+	file_put(plain);
+}
+END_TEST
+
+START_TEST(knows_what_was_saved_last)
+{
+	struct file *reader = open_file(O_RDONLY), *file = open_file(O_RDWR);
+	struct bytes *saved;
+
+	write_text(file, 0, "J");
+	saved = files_saved(files, INODE);
+	check_text(saved, "hello");
+	bytes_put(saved);
+	save(file, true, 0);
+	write_text(file, 0, "K");
+	saved = files_saved(files, INODE);
+	check_text(saved, "Jello");
+	bytes_put(saved);
+	ck_assert_ptr_null(files_saved(files, INODE + 1));
+	ck_assert(!fake_cache_counts(cache).last.is_told);
+	file_tell_all(file);
+	save(file, true, 0);
+	ck_assert(fake_cache_counts(cache).last.is_told);
+	file_put(reader);
+	file_put(file);
+}
+END_TEST
+
 START_TEST(reads_what_it_was_opened_with)
 {
 	struct file *file = open_file(O_RDONLY);
@@ -1836,6 +1880,8 @@ Suite *unit_suite(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, reads_what_it_was_opened_with);
+	tcase_add_test(tcase, last_of_a_held_inode_lets_go);
+	tcase_add_test(tcase, knows_what_was_saved_last);
 	tcase_add_test(tcase, truncating_open_is_unsaved);
 	tcase_add_test(tcase, opens_without_contents);
 	tcase_add_test(tcase, wants_newer_at_the_start_and_from_the_end_on);

@@ -999,6 +999,45 @@ START_TEST(plain_mount_has_files_for_links)
 }
 END_TEST
 
+/* A held file's znode, made again after its session: before its death is announced, or after its birth was. */
+START_TEST(reborn_inode_stands_for_the_new_znode)
+{
+	struct node_stat again = file_stat;
+	fuse_ino_t number = enter("/a", &file_stat);
+	enum kind kind;
+
+	again.czxid = 30;
+	inodes_died(inodes, "/a");
+	inodes_mourn(inodes, "/a");
+	if (_i == 0) {
+		inodes_reborn(inodes, number, 30);
+		check_state(number, "/a", 30, false);
+	}
+	ck_assert_uint_eq(inodes_mourned(inodes, "/a", &kind), number);
+	inodes_buried(inodes, number);
+	if (_i == 1) {
+		ck_assert_uint_ne(inodes_enter_announced(inodes, "/a", &again, NULL), number);
+		inodes_reborn(inodes, number, 30);
+		check_state(number, "/a", 30, true); /* until it is looked up by its name */
+	}
+	ck_assert_uint_eq(enter("/a", &again), number);
+	check_state(number, "/a", 30, false);
+	inodes_died(inodes, "/a"); /* it can die again, and that is announced */
+	inodes_mourn(inodes, "/a");
+	ck_assert_uint_ne(inodes_mourned(inodes, "/a", &kind), 0);
+	inodes_reborn(inodes, 4711, 30); /* nobody */
+}
+END_TEST
+
+START_TEST(unborn_inode_is_not_reborn)
+{
+	fuse_ino_t number = enter_unborn("/a");
+
+	inodes_reborn(inodes, number, 30);
+	check_state(number, "/a", INODE_UNBORN, false);
+}
+END_TEST
+
 static void add_unborn_and_moved(TCase *tcase)
 {
 	tcase_add_test(tcase, unborn_file_is_one_for_all_who_look);
@@ -1021,6 +1060,8 @@ static void add_unborn_and_moved(TCase *tcase)
 	tcase_add_test(tcase, moved_tree_keeps_its_numbers);
 	tcase_add_test(tcase, moved_file_becomes_data_and_data_a_file);
 	tcase_add_test(tcase, moved_file_is_mourned_no_more);
+	tcase_add_loop_test(tcase, reborn_inode_stands_for_the_new_znode, 0, 2);
+	tcase_add_test(tcase, unborn_inode_is_not_reborn);
 	tcase_add_test(tcase, without_memory_what_was_moved_is_dead);
 	tcase_add_test(tcase, plain_mount_has_files_for_links);
 }
