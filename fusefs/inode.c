@@ -513,37 +513,42 @@ fuse_ino_t inodes_unborn(struct inodes *inodes, const char *path, bool is_lookup
 	return number;
 }
 
+/* Somebody else may have been shown the same by another inode. */
+static void give_way_locked(struct inodes *inodes, struct inode *inode)
+{
+	struct inode *other;
+
+	for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
+		if (other != inode && other->czxid == inode->czxid && other->type == inode->type &&
+			other->kind == inode->kind)
+			inode->is_dead = true; /* it was found by its name first */
+	}
+}
+
 void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
 {
-	struct inode *inode, *other;
+	struct inode *inode;
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = find_locked(inodes, number);
 	if (inode && is_unborn(inode)) {
 		born_locked(inodes, inode, czxid);
 		inode->is_announced = true;
-		for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
-			if (other != inode && other->czxid == czxid && other->type == inode->type &&
-				other->kind == inode->kind)
-				inode->is_dead = true; /* it was found by its name first */
-		}
+		give_way_locked(inodes, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 }
 
 void inodes_reborn(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
 {
-	struct inode *inode, *other;
+	struct inode *inode;
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = find_locked(inodes, number);
-	if (inode && inode->key.czxid != INODE_UNBORN) {
-		inode->key.czxid = czxid;
+	if (inode && !is_unborn(inode)) {
+		inode->czxid = czxid;
 		inode->is_dead = inode->is_buried = false;
-		DL_FOREACH (inode->place->inodes, other) {
-			if (other != inode && same_key(&other->key, &inode->key))
-				inode->is_dead = true; /* it was found by its name first */
-		}
+		give_way_locked(inodes, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 }
