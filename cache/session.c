@@ -92,7 +92,8 @@ static void tell_state(struct session *session, enum session_state state)
 	if (state == SESSION_LOST)
 		info->id = 0;
 	pthread_mutex_unlock(&session->lock);
-	session->handlers.state_changed(session->handlers.arg);
+	if (session->handlers.state_changed)
+		session->handlers.state_changed(session->handlers.arg);
 }
 
 /* server NULL: the connection is gone again. */

@@ -19,7 +19,7 @@ struct session_handlers {
 	void (*closed)(void *arg);
 	/* Now and then while there is no connection. On the keeper's thread. */
 	void (*waiting)(void *arg);
-	/* The state is another (session_look). On libzookeeper's completion thread. */
+	/* The state is another (session_look). On libzookeeper's completion thread. May be NULL. */
 	void (*state_changed)(void *arg);
 	/* A server refused a credential. On libzookeeper's completion thread. */
 	void (*auth_failed)(void *arg);

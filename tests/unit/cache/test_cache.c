@@ -160,6 +160,18 @@ void session_free(struct session *session)
 	(void)session;
 }
 
+void session_look(struct session *session, struct session_info *info)
+{
+	(void)session;
+	*info = (struct session_info){ .state = SESSION_CONNECTED };
+}
+
+void writer_count(struct writer *writer, size_t *waiting, size_t *sent)
+{
+	(void)writer;
+	*waiting = *sent = 0;
+}
+
 int64_t session_id(struct session *session)
 {
 	(void)session;
@@ -173,7 +185,7 @@ static struct cache *cache;
 static struct {
 	char events[256];	  /* what was told, in order: "changed S/a", "foreign S/a", "ended 0" */
 	void (*in_changed)(void); /* what comes while it is told of a change, once */
-	int64_t from;	  /* of the gap */
+	int64_t from;		  /* of the gap */
 } told;
 
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
