@@ -660,8 +660,11 @@ static void forget_all_found(struct announce *announce)
 {
 	struct found *found, *next;
 
-	HASH_ITER (hh, announce->found, found, next)
-		forget_found(announce, found);
+	HASH_ITER (hh, announce->found, found, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it cannot follow uthash to the end of the list */
+		HASH_DEL(announce->found, found);
+		free(found);
+	}
 }
 
 static struct found *find_found(struct announce *announce, const char *path)
