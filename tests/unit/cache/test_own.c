@@ -250,7 +250,7 @@ START_TEST(ours_are_remembered)
 	ck_assert(!own_is_ours(own, 2)); /* long ago */
 	ck_assert(own_is_ours(own, 4));
 	ck_assert(!own_is_ours(own, 5));
-	ck_assert(own_is_ours(own, 2 * (OWN_REMEMBERED + 1)));
+	ck_assert(own_is_ours(own, 2 * ((int64_t)OWN_REMEMBERED + 1)));
 }
 END_TEST
 
