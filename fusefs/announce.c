@@ -53,7 +53,7 @@ struct found {
 };
 
 /* What the thread's next requests are about. */
-enum phase { PHASE_IDLE, PHASE_MAKING, PHASE_REMOVING };
+enum phase { PHASE_IDLE, PHASE_MAKING, PHASE_REMOVING, PHASE_TOUCHING };
 
 struct announce {
 	struct mount *mount;
@@ -192,8 +192,11 @@ void announce_foreign(enum cache_change change, const char *path, void *arg)
 {
 	struct announce *announce = arg;
 	struct inodes *inodes = announce->mount->inodes;
-	char *parent = inode_path_is_root(path) ? NULL : parent_path(path);
+	bool is_root = inode_path_is_root(path);
+	char *parent = is_root ? NULL : parent_path(path);
 
+	if (is_root && (change == CACHE_CHANGED || change == CACHE_CHANGED_PLAIN))
+		enqueue(announce, CACHE_CHANGED, path); /* its data; it has no name to be told of otherwise */
 	if (parent && is_seen(announce, parent)) {
 		if (change == CACHE_DELETED)
 			inodes_mourn(inodes, path);
@@ -287,17 +290,21 @@ bool announce_is_caller(fuse_req_t req)
 	return announce_is_thread(announce_of(req), fuse_req_ctx(req)->pid);
 }
 
-/* Whether a request names what is being announced, which *path is then or not; the caller frees it. */
-static bool names_item(fuse_req_t req, fuse_ino_t parent, const char *name, char **path)
+/* Whether a request names what is being announced, or, as INODE_DATA, its data. *path is then the znode's, or another's; the
+ * caller frees it. */
+static bool names_item(fuse_req_t req, fuse_ino_t parent, const char *name, enum inode_type type, char **path)
 {
 	struct announce *announce = announce_of(req);
-	enum inode_type type;
+	enum inode_type named;
 	bool is_it = false;
 
-	if (inodes_child_of_dead(announce->mount->inodes, parent, name, &type, path) == 0 && type == INODE_NODE) {
+	if (inodes_child_of_dead(announce->mount->inodes, parent, name, &named, path) == 0 && named == type) {
 		pthread_mutex_lock(&announce->lock);
 		is_it = announce->item && strcmp(announce->item->path, *path) == 0;
 		pthread_mutex_unlock(&announce->lock);
+	} else {
+		free(*path);
+		*path = NULL;
 	}
 	return is_it;
 }
@@ -313,6 +320,32 @@ static void reply_dead(fuse_req_t req, fuse_ino_t number, enum kind kind)
 		inodes_forget(mount->inodes, number, 1);
 }
 
+/* A directory's ".data" is there for whoever tells of its change, even if that was its end. */
+static bool lookup_data(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct announce *announce = announce_of(req);
+	struct mount *mount = announce->mount;
+	struct fuse_entry_param entry = { 0 };
+	const struct item *item = NULL;
+	char *path;
+
+	if (names_item(req, parent, name, INODE_DATA, &path)) {
+		pthread_mutex_lock(&announce->lock);
+		if (announce->phase == PHASE_TOUCHING)
+			item = announce->item; /* the thread keeps it until it is answered */
+		pthread_mutex_unlock(&announce->lock);
+	}
+	if (item)
+		entry.ino = inodes_enter(mount->inodes, INODE_DATA, path, &item->info.stat, NULL);
+	free(path);
+	if (!entry.ino)
+		return false;
+	(void)attr_fill(mount, entry.ino, INODE_DATA, KIND_FILE, &item->info.stat, NULL, 0, &entry.attr);
+	if (fuse_reply_entry(req, &entry) < 0)
+		inodes_forget(mount->inodes, entry.ino, 1);
+	return true;
+}
+
 bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct announce *announce;
@@ -323,8 +356,10 @@ bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!announce_is_caller(req))
 		return false;
+	if (lookup_data(req, parent, name))
+		return true;
 	announce = announce_of(req);
-	if (names_item(req, parent, name, &path)) {
+	if (names_item(req, parent, name, INODE_NODE, &path)) {
 		pthread_mutex_lock(&announce->lock);
 		phase = announce->phase;
 		announce->was_looked_up = true;
@@ -368,7 +403,7 @@ bool announce_make(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!announce_is_caller(req))
 		return false;
 	announce = announce_of(req);
-	if (names_item(req, parent, name, &path)) {
+	if (names_item(req, parent, name, INODE_NODE, &path)) {
 		pthread_mutex_lock(&announce->lock);
 		item = announce->phase == PHASE_MAKING
 			? announce->item
@@ -398,7 +433,7 @@ bool announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!announce_is_caller(req))
 		return false;
 	announce = announce_of(req);
-	if (names_item(req, parent, name, &path)) {
+	if (names_item(req, parent, name, INODE_NODE, &path)) {
 		pthread_mutex_lock(&announce->lock);
 		/* Without a LOOKUP it may be the successor's entry; the kernel then comes back with one (retry_estale). */
 		is_it = announce->phase == PHASE_REMOVING && announce->was_looked_up;
@@ -543,15 +578,17 @@ static void expire(struct announce *announce, const struct item *item, const cha
 	free(parent);
 }
 
-/* Futimens of mtime alone is a modification to inotify (fsnotify_change). False: the file cannot be opened. */
+/* Mtime alone is a modification to inotify (fsnotify_change). */
+static const struct timespec modified[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+
+/* False: the file cannot be opened. */
 static bool tell_changed(int directory, const char *name)
 {
-	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
 	int fd = openat(directory, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0)
 		return false;
-	(void)futimens(fd, times);
+	(void)futimens(fd, modified);
 	(void)close(fd);
 	return true;
 }
@@ -642,11 +679,15 @@ static void announce_data(struct announce *announce, struct place *place, const 
 	} else if (kind == KIND_DIRECTORY) {
 		directory = open_directory(place, item->path);
 		if (directory >= 0) {
+			begin(announce, PHASE_TOUCHING, item, kind);
 			(void)tell_changed(directory, ".data");
+			(void)end(announce);
 			(void)close(directory);
 		}
 	} else if (kind == KIND_FILE) {
 		(void)tell_changed(place->parent, name);
+	} else {
+		(void)utimensat(place->parent, name, modified, AT_SYMLINK_NOFOLLOW);
 	}
 }
 
@@ -709,23 +750,27 @@ static bool was_told(struct announce *announce, const struct item *item)
 /* Where the file may not be opened for writing (allow_other, not root), its time is set by its name. */
 static void announce_new_state(const struct place *place)
 {
-	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
 	int directory = open_ours(place, ".zkfs");
 
 	if (directory < 0)
 		return;
 	if (!tell_changed(directory, "state"))
-		(void)utimensat(directory, "state", times, AT_SYMLINK_NOFOLLOW);
+		(void)utimensat(directory, "state", modified, AT_SYMLINK_NOFOLLOW);
 	(void)close(directory);
 }
 
 static void announce_item(struct announce *announce, struct place *place, const struct item *item)
 {
 	const char *node = *item->path ? strrchr(item->path, '/') + 1 : "";
-	char name[NAMES_MAX + 1];
+	char name[NAMES_MAX + 1] = "";
 
-	if (!*node) {
+	if (!*item->path) {
 		announce_new_state(place);
+		return;
+	}
+	if (inode_path_is_root(item->path)) {
+		if (!item->error)
+			announce_data(announce, place, item, name);
 		return;
 	}
 	if (!enter_parent(place, item->path) || name_escape(node, node == item->path + 1, name) < 0)

@@ -3,7 +3,7 @@
  * The requests that come of it are known by the thread that makes them, and answered here, without ZooKeeper:
  *
  *   born      mknodat, mkdirat, symlinkat: its LOOKUP finds nothing, then it is what the cache has.  IN_CREATE
- *   changed   openat(O_WRONLY), futimens of mtime alone, close.   IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE
+ *   changed   openat(O_WRONLY), futimens of mtime alone, close (of a link: utimensat).   IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE
  *   dead      unlinkat, rmdirat: its LOOKUP finds the dead inode.   IN_DELETE (and IN_DELETE_SELF, IN_IGNORED)
  *
  * A file that is born with data is also told of as changed, as one made here by a program that writes is.
