@@ -66,6 +66,7 @@ struct announce {
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t news;
+	pthread_cond_t unused; /* users is 0 */
 	struct item *queue;
 	size_t count;
 	bool is_running;
@@ -75,6 +76,7 @@ struct announce {
 	uint64_t done, lost;
 	enum phase phase;
 	const struct item *item;
+	unsigned users; /* requests at work with item, even if the kernel has given them up (umount -f) */
 	enum kind kind; /* of what is made */
 	bool was_looked_up;
 	bool was_done;
@@ -89,6 +91,7 @@ struct announce *announce_new(struct mount *mount)
 	announce->mount = mount;
 	pthread_mutex_init(&announce->lock, NULL);
 	pthread_cond_init(&announce->news, NULL);
+	pthread_cond_init(&announce->unused, NULL);
 	return announce;
 }
 
@@ -290,8 +293,17 @@ bool announce_is_caller(fuse_req_t req)
 	return announce_is_thread(announce_of(req), fuse_req_ctx(req)->pid);
 }
 
+/* The request has no use for the item any more. */
+static void let_go(struct announce *announce)
+{
+	pthread_mutex_lock(&announce->lock);
+	if (--announce->users == 0)
+		pthread_cond_signal(&announce->unused);
+	pthread_mutex_unlock(&announce->lock);
+}
+
 /* Whether a request names what is being announced, or, as INODE_DATA, its data. *path is then the znode's, or another's; the
- * caller frees it. */
+ * caller frees it. If so the thread keeps the item until let_go. */
 static bool names_item(fuse_req_t req, fuse_ino_t parent, const char *name, enum inode_type type, char **path)
 {
 	struct announce *announce = announce_of(req);
@@ -301,6 +313,7 @@ static bool names_item(fuse_req_t req, fuse_ino_t parent, const char *name, enum
 	if (inodes_child_of_dead(announce->mount->inodes, parent, name, &named, path) == 0 && named == type) {
 		pthread_mutex_lock(&announce->lock);
 		is_it = announce->item && strcmp(announce->item->path, *path) == 0;
+		announce->users += is_it ? 1 : 0;
 		pthread_mutex_unlock(&announce->lock);
 	} else {
 		free(*path);
@@ -326,21 +339,24 @@ static bool lookup_data(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct announce *announce = announce_of(req);
 	struct mount *mount = announce->mount;
 	struct fuse_entry_param entry = { 0 };
-	const struct item *item = NULL;
+	struct node_stat stat;
 	char *path;
 
 	if (names_item(req, parent, name, INODE_DATA, &path)) {
+		bool is_touched;
+
 		pthread_mutex_lock(&announce->lock);
-		if (announce->phase == PHASE_TOUCHING)
-			item = announce->item; /* the thread keeps it until it is answered */
+		is_touched = announce->phase == PHASE_TOUCHING;
+		stat = announce->item->info.stat;
 		pthread_mutex_unlock(&announce->lock);
+		if (is_touched)
+			entry.ino = inodes_enter(mount->inodes, INODE_DATA, path, &stat, NULL);
+		let_go(announce);
 	}
-	if (item)
-		entry.ino = inodes_enter(mount->inodes, INODE_DATA, path, &item->info.stat, NULL);
 	free(path);
 	if (!entry.ino)
 		return false;
-	(void)attr_fill(mount, entry.ino, INODE_DATA, KIND_FILE, &item->info.stat, NULL, 0, &entry.attr);
+	(void)attr_fill(mount, entry.ino, INODE_DATA, KIND_FILE, &stat, NULL, 0, &entry.attr);
 	if (fuse_reply_entry(req, &entry) < 0)
 		inodes_forget(mount->inodes, entry.ino, 1);
 	return true;
@@ -364,6 +380,7 @@ bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		phase = announce->phase;
 		announce->was_looked_up = true;
 		pthread_mutex_unlock(&announce->lock);
+		let_go(announce);
 	}
 	/* On the way there, too, it goes through what is dead and not announced yet. */
 	if (path && phase != PHASE_MAKING)
@@ -395,30 +412,32 @@ static fuse_ino_t enter_made(struct mount *mount, const struct item *item, enum 
 bool announce_make(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param entry = { 0 };
-	const struct item *item = NULL;
 	struct announce *announce;
-	enum kind kind = KIND_FILE;
+	bool is_it = false;
 	char *path;
 
 	if (!announce_is_caller(req))
 		return false;
 	announce = announce_of(req);
 	if (names_item(req, parent, name, INODE_NODE, &path)) {
+		const struct item *item;
+		enum kind kind;
+
 		pthread_mutex_lock(&announce->lock);
-		item = announce->phase == PHASE_MAKING
-			? announce->item
-			: NULL; /* the thread keeps it until it is answered */
+		is_it = announce->phase == PHASE_MAKING;
+		item = announce->item;
 		kind = announce->kind;
 		pthread_mutex_unlock(&announce->lock);
+		if (is_it)
+			entry.ino = enter_made(announce->mount, item, kind, &entry.attr);
+		let_go(announce);
 	}
 	free(path);
-	if (item)
-		entry.ino = enter_made(announce->mount, item, kind, &entry.attr);
 	pthread_mutex_lock(&announce->lock);
 	announce->was_done |= entry.ino != 0;
 	pthread_mutex_unlock(&announce->lock);
 	if (!entry.ino)
-		(void)fuse_reply_err(req, item ? ENOMEM : ESTALE);
+		(void)fuse_reply_err(req, is_it ? ENOMEM : ESTALE);
 	else if (fuse_reply_entry(req, &entry) < 0)
 		inodes_forget(announce->mount->inodes, entry.ino, 1);
 	return true;
@@ -439,6 +458,7 @@ bool announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 		is_it = announce->phase == PHASE_REMOVING && announce->was_looked_up;
 		announce->was_done |= is_it;
 		pthread_mutex_unlock(&announce->lock);
+		let_go(announce);
 	}
 	free(path);
 	(void)fuse_reply_err(req, is_it ? 0 : ESTALE);
@@ -482,6 +502,8 @@ static bool end(struct announce *announce)
 
 	pthread_mutex_lock(&announce->lock);
 	announce->phase = PHASE_IDLE;
+	while (announce->users > 0)
+		(void)pthread_cond_wait(&announce->unused, &announce->lock);
 	announce->item = NULL;
 	was_done = announce->was_done;
 	pthread_mutex_unlock(&announce->lock);
@@ -699,10 +721,14 @@ static void forget_found(struct announce *announce, struct found *found)
 
 static void forget_all_found(struct announce *announce)
 {
-	struct found *found, *next;
+	struct found *found = announce->found;
+	struct found *next;
 
-	HASH_ITER (hh, announce->found, found, next)
-		forget_found(announce, found);
+	HASH_CLEAR(hh, announce->found); /* those in it stay in a row */
+	for (; found; found = next) {
+		next = found->hh.next;
+		free(found);
+	}
 }
 
 static struct found *find_found(struct announce *announce, const char *path)
@@ -985,6 +1011,7 @@ void announce_free(struct announce *announce)
 		item_free(item);
 	}
 	forget_all_found(announce);
+	pthread_cond_destroy(&announce->unused);
 	pthread_cond_destroy(&announce->news);
 	pthread_mutex_destroy(&announce->lock);
 	free(announce);
