@@ -2,7 +2,9 @@
 
     from watching import *
 
-    with Watch(top, f'{top}/d') as watch, Hold(f'{top}/hold', zk) as hold:
+    with Watch(top, '/', '/d') as watch:
+        zk.create('/d/file')
+        watch.expect(zk, 'a birth', 'CREATE,ISDIR /d/file')
 """
 import ctypes
 import os
@@ -65,7 +67,7 @@ class Watch:
         mark = f'/mark{time.monotonic_ns()}'
         zk.create(mark)
         self.await_told(f'CREATE,ISDIR {mark}', f'the mark after: {what}')
-        told = [event for event in self.told if '/mark' not in event]
+        told = [event for event in self.told if not any(name in event for name in ('/mark', '/hold', '/.settle'))]
         self.told = []
         return told
 
@@ -80,7 +82,7 @@ class Watch:
 
 
 class Hold:
-    """While it holds, the announcer is in open(2) of a file, which fanotify has to allow, and tells nothing."""
+    """While it holds, the announcer is in open(2) of a file that has changed, which fanotify has to allow, and tells nothing."""
     FAN_OPEN_PERM = 0x10000
 
     def __init__(self, zk, top, path):
@@ -92,15 +94,26 @@ class Hold:
 
     def __enter__(self):
         self.zk.set(self.path, b'held')
+        self.catch()
+        return self
+
+    def catch(self):
         if not select.select([self.group], [], [], 20)[0]:
             fail('the announcer does not open what has changed')
         self.event = os.read(self.group, 4096)
-        return self
 
-    def __exit__(self, *_):
+    def let_go(self):
         file, = struct.unpack_from('i', self.event, 16)
         os.write(self.group, struct.pack('iI', file, 1))
         os.close(file)
+
+    def until_next(self):
+        """Until it opens the file again for the next change of it."""
+        self.let_go()
+        self.catch()
+
+    def __exit__(self, *_):
+        self.let_go()
 
     def close(self):
         os.close(self.group)
