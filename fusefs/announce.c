@@ -998,7 +998,8 @@ static void leave_root(struct place *place)
 }
 
 /* The mount's root is open for one announcement only: there may be many, and hours between two gaps. */
-static void found_in_gap(enum cache_change change, const char *path, const struct node_info *info, void *arg)
+static void found_in_gap(enum cache_change change, const char *path, enum kind kind, const struct node_info *info,
+	void *arg)
 {
 	struct announce *announce = arg;
 	struct item *item = item_new(announce, change, path);
@@ -1006,12 +1007,11 @@ static void found_in_gap(enum cache_change change, const char *path, const struc
 
 	if (!item)
 		return;
+	item->kind = kind;
 	if (info)
 		node_info_copy(&item->info, info);
-	if (change == CACHE_DELETED) {
-		inodes_died(announce->mount->inodes, path);
-		inodes_mourn(announce->mount->inodes, path, &item->kind);
-	}
+	if (change == CACHE_DELETED)
+		inodes_mourn(announce->mount->inodes, path, &item->kind); /* if it is not yet */
 	enter_root(announce, &place);
 	if (place.root >= 0)
 		announce_item(announce, &place, item);
@@ -1047,11 +1047,30 @@ static void look_into_gap(struct announce *announce, const struct item *gap)
 
 /* --- The thread --- */
 
+/* What there was no server to ask about is asked for again: it is not lost, and nothing could be told of meanwhile either. */
+static void read_again_locked(struct announce *announce, struct item *item)
+{
+	char *path;
+	int err = -ENOMEM;
+
+	item->is_read = false;
+	pthread_mutex_unlock(&announce->lock);
+	path = inodes_news_path(announce->mount->inodes, &item->news);
+	if (path)
+		err = cache_read(announce->mount->cache, path, item_read, item);
+	if (err)
+		item_read(err, NULL, item);
+	free(path);
+	pthread_mutex_lock(&announce->lock);
+}
+
 /* The first of the queue, if the cache has answered for it; NULL: not yet, or stopping. */
 static struct item *take_locked(struct announce *announce)
 {
 	struct item *item = announce->queue;
 
+	while (item && item->is_read && item->error == -ETIMEDOUT && !announce->is_stopping)
+		read_again_locked(announce, item);
 	if (!item || !item->is_read || announce->is_stopping)
 		return NULL;
 	DL_DELETE(announce->queue, item);

@@ -888,6 +888,42 @@ bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid)
 	return is_announced;
 }
 
+/* Whether the death of what was there is in the queue. Without memory it is taken for so. */
+static bool awaits_death_locked(const struct inodes *inodes, const struct inode *inode)
+{
+	const struct inode_news *news;
+	char *path;
+	bool awaits;
+
+	if (inodes->news.count == 0)
+		return false;
+	path = paths_path(&inodes->by_path, inode);
+	news = path ? first_news_locked(inodes, path) : NULL;
+	while (news && !news->is_death)
+		news = next_news_locked(news);
+	awaits = !path || news;
+	free(path);
+	return awaits;
+}
+
+/* Dead, and to be told of, but nobody will: what it died of was in a gap. */
+static bool is_orphan_locked(const struct inodes *inodes, const struct inode *inode)
+{
+	const struct inode *other;
+
+	if (!inode->is_dead || inode->type != INODE_NODE || inode->is_buried || awaits_death_locked(inodes, inode))
+		return false;
+	if (inode->is_mourned)
+		return true;
+	if (is_unborn(inode) || inode->czxid == INODE_REPLACED)
+		return false;
+	for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
+		if (other != inode && other->czxid == inode->czxid)
+			return false; /* it is another kind of the same */
+	}
+	return true;
+}
+
 ssize_t inodes_living(struct inodes *inodes, struct inode_view **list)
 {
 	const struct inode *inode;
@@ -899,18 +935,38 @@ ssize_t inodes_living(struct inodes *inodes, struct inode_view **list)
 		count = -ENOMEM;
 	for (inode = *list ? paths_first(&inodes->by_path) : NULL; inode;
 		inode = paths_behind(&inodes->by_path, inode)) {
-		bool is_meant = !inode->is_dead && is_node_locked(inode);
+		bool is_meant = is_orphan_locked(inodes, inode) || (!inode->is_dead && is_node_locked(inode));
 		char *path = is_meant ? paths_path(&inodes->by_path, inode) : NULL;
 
 		if (path)
 			(*list)[count++] = (struct inode_view){ .number = inode->number,
 				.type = inode->type,
 				.kind = inode->kind,
+				.is_dead = inode->is_dead,
 				.czxid = inode->czxid,
 				.path = path };
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return count;
+}
+
+bool inodes_lost(struct inodes *inodes, fuse_ino_t number)
+{
+	struct inode *inode, *other;
+	bool was_living;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	was_living = !inode || !inode->is_dead;
+	if (inode && was_living) {
+		for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
+			if (other->czxid == inode->czxid)
+				other->is_dead = true; /* its data's, too */
+		}
+		inode->is_mourned = true;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return was_living;
 }
 
 void inodes_mourn_announced(struct inodes *inodes, const char *path)

@@ -162,8 +162,13 @@ void inodes_announced(struct inodes *inodes, fuse_ino_t number);
 /* Whether that is so of an inode of this znode. */
 bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid);
 
-/* All inodes of znodes that are not dead, in *list; the caller releases each and frees the list. Gives how many; -ENOMEM. */
+/* All inodes of znodes that are not dead, or whose death nobody has told of or is about to tell of, in *list; the caller releases
+ * each and frees the list. Gives how many; -ENOMEM. */
 ssize_t inodes_living(struct inodes *inodes, struct inode_view **list);
+
+/* Somebody else has removed its znode, and nobody has told of that: it is mourned, if the kernel still knows it. False: it was dead
+ * already. */
+bool inodes_lost(struct inodes *inodes, fuse_ino_t number);
 
 /* Whether there is an inode at this path whose death is to be announced. */
 bool inodes_is_mourned(struct inodes *inodes, const char *path);

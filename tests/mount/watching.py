@@ -10,7 +10,6 @@ import ctypes
 import os
 import select
 import struct
-import threading
 import time
 
 from zktest import expect_eq, fail, skip, wait_until
