@@ -139,16 +139,16 @@ def in_a_moved_directory():
                  'CREATE /d/dir/x', *written('/d/dir/x'), 'DELETE /d/dir/deep/file', 'CREATE,ISDIR /d/dir/deep/y')
 
 
-with mount() as mnt, client() as zk:
-    top = mnt.path
-    zk.create('/d')
-    zk.create('/hold', b'')
-    zk.set('/hold', b'x')
-    mnt.settle()
-    hold = Hold(zk, top, '/hold')
-    with Watch(top, '/', '/d') as watch:
-        for case in (removed_here_since, moved_away_since, made_here_since, there_again, of_another_kind, looked_up_while_it_dies,
-                     changed_and_gone, in_a_moved_directory):
-            print(case.__name__, flush=True)
-            case()
-    hold.close()
+with client() as zk:
+    zk.create('/hold', b'x')
+    with mount() as mnt:
+        top = mnt.path
+        zk.create('/d')
+        mnt.settle()
+        hold = Hold(zk, top, '/hold')
+        with Watch(top, '/', '/d') as watch:
+            for case in (removed_here_since, moved_away_since, made_here_since, there_again, of_another_kind, looked_up_while_it_dies,
+                         changed_and_gone, in_a_moved_directory):
+                print(case.__name__, flush=True)
+                case()
+        hold.close()

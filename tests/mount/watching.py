@@ -81,7 +81,8 @@ class Watch:
 
 
 class Hold:
-    """While it holds, the announcer is in open(2) of a file that has changed, which fanotify has to allow, and tells nothing."""
+    """While it holds, the announcer is in open(2) of a file that has changed, which fanotify has to allow, and tells nothing.
+    The file must be older than the mount: nothing of it may still be to be told of."""
     FAN_OPEN_PERM = 0x10000
 
     def __init__(self, zk, top, path):
