@@ -10,8 +10,10 @@
  *
  * Only what is in directories that somebody has looked up is announced: nobody can watch another. It is announced in order, after the
  * notifier has taken back what it made stale, and looks like what it was then: of a znode that is born and dies before it is
- * announced, both are told. While it works it has the mount's root open, a batch at a time, and looks each time whether that
- * is still ours: an unmounted mountpoint's files are nobody's business. */
+ * announced, both are told. What is done here meanwhile the kernel tells of at once, and so before it: the birth of what was
+ * removed here since is told no more, one that was told before its predecessor's death is told again after it, and what
+ * happened in a directory is told where that has been moved. While it works it has the mount's root open, a batch at a time,
+ * and looks each time whether that is still ours: an unmounted mountpoint's files are nobody's business. */
 #ifndef ZKFS_FUSEFS_ANNOUNCE_H
 #define ZKFS_FUSEFS_ANNOUNCE_H
 
