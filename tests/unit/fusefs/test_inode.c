@@ -1046,6 +1046,96 @@ START_TEST(birth_that_was_foretold_is_told_once)
 }
 END_TEST
 
+static void check_living(const char *path, fuse_ino_t number, bool is_dead)
+{
+	struct inode_view *list;
+	ssize_t count = inodes_living(inodes, &list);
+	int found = 0;
+
+	for (ssize_t i = 0; i < count; i++) {
+		if (strcmp(list[i].path, path) == 0) {
+			ck_assert_uint_eq(list[i].number, number);
+			ck_assert_int_eq(list[i].is_dead, is_dead);
+			found++;
+		}
+		inode_view_release(&list[i]);
+	}
+	free(list);
+	ck_assert_int_eq(found, number ? 1 : 0);
+}
+
+START_TEST(death_that_nobody_told_of_is_found_once)
+{
+	fuse_ino_t number = enter("/d", &directory_stat), data;
+	struct inode_view view;
+	enum kind kind;
+
+	data = inodes_enter(inodes, INODE_DATA, "/d", &directory_stat, NULL);
+	check_living("/d", number, false);
+	ck_assert(inodes_lost(inodes, number));
+	ck_assert(!inodes_lost(inodes, number));
+	ck_assert_int_eq(inodes_look(inodes, data, &view), 0);
+	ck_assert(view.is_dead);
+	inode_view_release(&view);
+	ck_assert_uint_eq(inodes_mourned(inodes, "/d", &kind), number);
+	inodes_death_told(inodes, number);
+	check_living("/d", 0, false);
+	ck_assert(inodes_lost(inodes, 4711)); /* nobody knows it any more, so nobody has told */
+}
+END_TEST
+
+START_TEST(dead_inode_is_listed_unless_its_death_is_to_be_told)
+{
+	struct inode_news change, death;
+	fuse_ino_t number = enter("/a", &file_stat);
+
+	ck_assert(inodes_expect(inodes, &change, "/a", false, false));
+	inodes_died(inodes, "/a");
+	check_living("/a", number, true);
+	ck_assert(inodes_expect(inodes, &death, "/a", false, true));
+	check_living("/a", 0, false);
+	inodes_told(inodes, &death);
+	check_living("/a", number, true);
+	inodes_buried(inodes, number);
+	check_living("/a", 0, false);
+	inodes_told(inodes, &change);
+}
+END_TEST
+
+START_TEST(another_kind_of_what_is_there_is_not_dead)
+{
+	struct node_stat stat = file_stat;
+	fuse_ino_t directory;
+
+	(void)enter("/a", &stat);
+	stat.data_length = 0;
+	stat.num_children = 1;
+	directory = enter("/a", &stat);
+	check_living("/a", directory, false);
+}
+END_TEST
+
+START_TEST(change_remembers_what_was_known_before)
+{
+	struct inode_news first, second, unknown;
+	enum kind kind;
+
+	(void)enter("/a", &file_stat);
+	ck_assert(inodes_expect(inodes, &first, "/a", false, false));
+	ck_assert(inodes_expect(inodes, &second, "/a", false, false));
+	ck_assert(inodes_expect(inodes, &unknown, "/b", false, false));
+	ck_assert(inodes_news_kind(inodes, &first, &kind));
+	ck_assert_int_eq(kind, KIND_FILE);
+	ck_assert(!inodes_news_kind(inodes, &unknown, &kind));
+	inodes_kind_told(inodes, &first, KIND_DIRECTORY);
+	inodes_told(inodes, &first);
+	ck_assert(inodes_news_kind(inodes, &second, &kind));
+	ck_assert_int_eq(kind, KIND_DIRECTORY);
+	inodes_told(inodes, &second);
+	inodes_told(inodes, &unknown);
+}
+END_TEST
+
 START_TEST(without_memory_there_are_no_news)
 {
 	struct inode_news news;
@@ -1176,6 +1266,10 @@ static void add_unborn_and_moved(TCase *tcase)
 	tcase_add_test(tcase, death_of_what_is_there_again_leaves_it_another_inode);
 	tcase_add_test(tcase, what_was_made_here_is_not_taken_for_what_died);
 	tcase_add_test(tcase, birth_that_was_foretold_is_told_once);
+	tcase_add_test(tcase, death_that_nobody_told_of_is_found_once);
+	tcase_add_test(tcase, dead_inode_is_listed_unless_its_death_is_to_be_told);
+	tcase_add_test(tcase, another_kind_of_what_is_there_is_not_dead);
+	tcase_add_test(tcase, change_remembers_what_was_known_before);
 	tcase_add_test(tcase, without_memory_there_are_no_news);
 	tcase_add_test(tcase, without_memory_what_was_moved_is_dead);
 	tcase_add_test(tcase, plain_mount_has_files_for_links);
