@@ -17,6 +17,7 @@
 
 #include "cache/util/clock.h"
 #include "cache/util/log.h"
+#include "fusefs/files.h"
 #include "fusefs/inode.h"
 #include "fusefs/names.h"
 #include "fusefs/notify.h"
@@ -39,10 +40,13 @@ struct item {
 	bool is_read; /* under announce->lock, as the next two: the cache has answered */
 	int error;
 	struct node_info info; /* of the znode now */
-	int64_t from,
-		to; /* CACHE_UNSURE: a gap, to be looked into; 0: no event of a death found in one is still to come */
-	int64_t since; /* ms */
-	char path[];   /* "": ".zkfs/state" */
+	enum kind kind;	       /* CACHE_DELETED: of what died, as far as is known */
+	int64_t again;	       /* CACHE_CREATED: the czxid of what was made here and told of too early; 0: it was not */
+	int64_t from; /* CACHE_UNSURE: a gap, to be looked into; -1: no event of what was found in one is still to come */
+	int64_t since;		/* ms */
+	bool is_state;		/* ".zkfs/state" has changed */
+	struct inode_news news; /* not of a gap or the state, as the next */
+	char *path;		/* as it was when the thread began with it; only the thread uses it */
 };
 
 /* A birth or death that was found after a gap and told. It may have been after the gap: then its event is still to come. */
@@ -53,7 +57,7 @@ struct found {
 };
 
 /* What the thread's next requests are about. */
-enum phase { PHASE_IDLE, PHASE_MAKING, PHASE_REMOVING };
+enum phase { PHASE_IDLE, PHASE_MAKING, PHASE_REMOVING, PHASE_TOUCHING };
 
 struct announce {
 	struct mount *mount;
@@ -66,8 +70,9 @@ struct announce {
 
 	pthread_mutex_t lock; /* a leaf, over the members below */
 	pthread_cond_t news;
+	pthread_cond_t unused; /* users is 0 */
 	struct item *queue;
-	size_t count;
+	size_t count; /* of those in it, and of those that the kernel does not know of yet */
 	bool is_running;
 	bool has_overflowed; /* and the log says so */
 	bool is_busy;
@@ -75,9 +80,11 @@ struct announce {
 	uint64_t done, lost;
 	enum phase phase;
 	const struct item *item;
+	unsigned users; /* requests at work with item, even if the kernel has given them up (umount -f) */
 	enum kind kind; /* of what is made */
 	bool was_looked_up;
 	bool was_done;
+	int64_t successor; /* what stands where something is removed, if the kernel has told of it; as struct item's again */
 };
 
 struct announce *announce_new(struct mount *mount)
@@ -89,14 +96,36 @@ struct announce *announce_new(struct mount *mount)
 	announce->mount = mount;
 	pthread_mutex_init(&announce->lock, NULL);
 	pthread_cond_init(&announce->news, NULL);
+	pthread_cond_init(&announce->unused, NULL);
 	return announce;
 }
 
 /* --- From any thread: what is to be announced --- */
 
+/* path: NULL for what is of none. NULL: no memory. */
+static struct item *item_new(struct announce *announce, enum cache_change change, const char *path)
+{
+	struct item *item = calloc(1, sizeof(*item));
+
+	if (!item)
+		return NULL;
+	item->announce = announce;
+	item->since = clock_now();
+	item->change = change;
+	item->kind = KIND_FILE;
+	if (!path ||
+		inodes_expect(announce->mount->inodes, &item->news, path, change == CACHE_CREATED,
+			change == CACHE_DELETED))
+		return item;
+	free(item);
+	return NULL;
+}
+
 static void item_free(struct item *item)
 {
+	inodes_told(item->announce->mount->inodes, &item->news);
 	node_info_release(&item->info);
+	free(item->path);
 	free(item);
 }
 
@@ -108,7 +137,6 @@ static void push(void *arg)
 
 	pthread_mutex_lock(&announce->lock);
 	DL_APPEND(announce->queue, item);
-	announce->count++;
 	pthread_cond_signal(&announce->news);
 	pthread_mutex_unlock(&announce->lock);
 }
@@ -127,6 +155,7 @@ static void item_read(int error, const struct node_info *info, void *arg)
 	pthread_mutex_unlock(&announce->lock);
 }
 
+/* Counts one more. */
 static bool may_queue(struct announce *announce)
 {
 	bool may, complains;
@@ -136,35 +165,59 @@ static bool may_queue(struct announce *announce)
 	complains = announce->is_running && !may && !announce->has_overflowed;
 	announce->has_overflowed |= complains;
 	announce->lost += announce->is_running && !may ? 1 : 0;
+	announce->count += may ? 1 : 0;
 	pthread_mutex_unlock(&announce->lock);
 	if (complains)
 		log_warning("changes come faster than they can be announced: inotify will miss some");
 	return may;
 }
 
-/* What it looks like is asked for at once, and so many at a time. */
-static void enqueue(struct announce *announce, enum cache_change change, const char *path)
+/* Puts it into the queue, which has counted it. */
+static void enqueue(struct item *item)
 {
-	size_t size = strlen(path) + 1;
-	bool is_read = change != CACHE_DELETED;
-	struct item *item = calloc(1, sizeof(*item) + size);
+	notify_after(item->announce->mount->notify, push, item);
+}
 
-	if (!item || !may_queue(announce)) {
-		free(item);
+/* NULL: there is no memory, or no room for more. */
+static struct item *item_counted(struct announce *announce, enum cache_change change, const char *path)
+{
+	struct item *item;
+
+	if (!may_queue(announce))
+		return NULL;
+	item = item_new(announce, change, path);
+	if (!item) {
+		pthread_mutex_lock(&announce->lock);
+		announce->count--;
+		pthread_mutex_unlock(&announce->lock);
+	}
+	return item;
+}
+
+static void enqueue_death(struct announce *announce, const char *path)
+{
+	struct item *item = item_counted(announce, CACHE_DELETED, path);
+
+	if (!item)
 		return;
-	}
-	item->announce = announce;
-	item->since = clock_now();
-	item->change = change;
-	item->is_read = !is_read;
-	memcpy(item->path, path, size);
-	if (is_read) {
-		int err = cache_read(announce->mount->cache, path, item_read, item);
+	inodes_mourn(announce->mount->inodes, path, &item->kind);
+	item->is_read = true;
+	enqueue(item);
+}
 
-		if (err)
-			item_read(err, NULL, item);
-	}
-	notify_after(announce->mount->notify, push, item);
+/* What it looks like is asked for at once, and so many at a time. */
+static void enqueue_change(struct announce *announce, enum cache_change change, const char *path, int64_t again)
+{
+	struct item *item = item_counted(announce, change, path);
+	int err;
+
+	if (!item)
+		return;
+	item->again = again;
+	err = cache_read(announce->mount->cache, path, item_read, item);
+	if (err)
+		item_read(err, NULL, item);
+	enqueue(item);
 }
 
 static char *parent_path(const char *path)
@@ -188,60 +241,63 @@ static bool is_seen(struct announce *announce, const char *path)
 	return is_seen;
 }
 
+/* Of a znode in a directory that somebody may watch. */
+static void announce_child(struct announce *announce, enum cache_change change, const char *parent, const char *path)
+{
+	struct inodes *inodes = announce->mount->inodes;
+
+	if (change == CACHE_DELETED) {
+		enqueue_death(announce, path);
+		return;
+	}
+	if (change == CACHE_CREATED && inodes_mourn_kind(inodes, parent, KIND_DIRECTORY)) {
+		enqueue_death(announce, parent); /* a file before its first child was born */
+		enqueue_change(announce, CACHE_CREATED, parent, 0);
+	}
+	if (change == CACHE_CREATED && inodes_foretold(inodes, path))
+		change = CACHE_CHANGED;
+	enqueue_change(announce, change == CACHE_CHANGED_PLAIN ? CACHE_CHANGED : change, path, 0);
+}
+
 void announce_foreign(enum cache_change change, const char *path, void *arg)
 {
 	struct announce *announce = arg;
-	struct inodes *inodes = announce->mount->inodes;
-	char *parent = inode_path_is_root(path) ? NULL : parent_path(path);
+	char *parent;
 
-	if (parent && is_seen(announce, parent)) {
-		if (change == CACHE_DELETED)
-			inodes_mourn(inodes, path);
-		if (change == CACHE_CREATED && inodes_mourn_kind(inodes, parent, KIND_DIRECTORY)) {
-			enqueue(announce, CACHE_DELETED, parent); /* a file before its first child was born */
-			enqueue(announce, CACHE_CREATED, parent);
-		}
-		/* Who watches has been told of it when it was opened here to be made. */
-		if (change == CACHE_CREATED && inodes_unborn(inodes, path, false))
-			change = CACHE_CHANGED;
-		enqueue(announce, change == CACHE_CHANGED_PLAIN ? CACHE_CHANGED : change, path);
+	if (inode_path_is_root(path)) {
+		if (change == CACHE_CHANGED || change == CACHE_CHANGED_PLAIN)
+			enqueue_change(announce, CACHE_CHANGED, path,
+				0); /* its data; it has no name to be told of otherwise */
+		return;
 	}
+	parent = parent_path(path);
+	if (parent && is_seen(announce, parent))
+		announce_child(announce, change, parent, path);
 	free(parent);
 }
 
 void announce_resumed(int64_t from, void *arg)
 {
-	struct announce *announce = arg;
-	struct item *item = calloc(1, sizeof(*item) + 1);
+	struct item *item = item_counted(arg, CACHE_UNSURE, NULL);
 
-	if (!item || !may_queue(announce)) {
-		free(item);
+	if (!item)
 		return;
-	}
-	item->announce = announce;
-	item->change = CACHE_UNSURE;
 	item->is_read = true;
-	item->since = clock_now();
 	item->from = from;
-	notify_after(announce->mount->notify, push, item);
+	enqueue(item);
 }
 
 void announce_state(struct announce *announce)
 {
-	struct item *item = announce ? calloc(1, sizeof(*item) + 1) : NULL;
+	struct item *item = announce ? item_counted(announce, CACHE_CHANGED, NULL) : NULL;
 
-	if (!item || !may_queue(announce)) {
-		free(item);
+	if (!item)
 		return;
-	}
-	item->announce = announce;
-	item->change = CACHE_CHANGED;
+	item->is_state = true;
 	item->is_read = true;
-	item->since = clock_now();
 	/* Ahead of what may have to wait for a server. */
 	pthread_mutex_lock(&announce->lock);
 	DL_PREPEND(announce->queue, item);
-	announce->count++;
 	pthread_cond_signal(&announce->news);
 	pthread_mutex_unlock(&announce->lock);
 }
@@ -287,18 +343,37 @@ bool announce_is_caller(fuse_req_t req)
 	return announce_is_thread(announce_of(req), fuse_req_ctx(req)->pid);
 }
 
-/* Whether a request names what is being announced, which *path is then or not; the caller frees it. */
-static bool names_item(fuse_req_t req, fuse_ino_t parent, const char *name, char **path)
+/* The request has no use for the item any more. */
+static void let_go(struct announce *announce)
+{
+	pthread_mutex_lock(&announce->lock);
+	if (--announce->users == 0)
+		pthread_cond_signal(&announce->unused);
+	pthread_mutex_unlock(&announce->lock);
+}
+
+/* Whether a request names what is being announced, or, as INODE_DATA, its data. *path is then the znode's, or another's; the
+ * caller frees it. If so the thread keeps the item until let_go. */
+static bool names_item(fuse_req_t req, fuse_ino_t parent, const char *name, enum inode_type type, char **path)
 {
 	struct announce *announce = announce_of(req);
-	enum inode_type type;
-	bool is_it = false;
+	struct inodes *inodes = announce->mount->inodes;
+	const struct item *item;
+	enum inode_type named;
+	bool is_it;
 
-	if (inodes_child_of_dead(announce->mount->inodes, parent, name, &type, path) == 0 && type == INODE_NODE) {
-		pthread_mutex_lock(&announce->lock);
-		is_it = announce->item && strcmp(announce->item->path, *path) == 0;
-		pthread_mutex_unlock(&announce->lock);
+	if (inodes_child_of_dead(inodes, parent, name, &named, path) < 0 || named != type) {
+		free(*path);
+		*path = NULL;
+		return false;
 	}
+	pthread_mutex_lock(&announce->lock);
+	item = announce->item;
+	announce->users += item ? 1 : 0;
+	pthread_mutex_unlock(&announce->lock);
+	is_it = item && inodes_news_is_at(inodes, &item->news, *path);
+	if (item && !is_it)
+		let_go(announce);
 	return is_it;
 }
 
@@ -313,6 +388,35 @@ static void reply_dead(fuse_req_t req, fuse_ino_t number, enum kind kind)
 		inodes_forget(mount->inodes, number, 1);
 }
 
+/* A directory's ".data" is there for whoever tells of its change, even if that was its end. */
+static bool lookup_data(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct announce *announce = announce_of(req);
+	struct mount *mount = announce->mount;
+	struct fuse_entry_param entry = { 0 };
+	struct node_stat stat;
+	char *path;
+
+	if (names_item(req, parent, name, INODE_DATA, &path)) {
+		bool is_touched;
+
+		pthread_mutex_lock(&announce->lock);
+		is_touched = announce->phase == PHASE_TOUCHING;
+		stat = announce->item->info.stat;
+		pthread_mutex_unlock(&announce->lock);
+		if (is_touched)
+			entry.ino = inodes_enter(mount->inodes, INODE_DATA, path, &stat, NULL);
+		let_go(announce);
+	}
+	free(path);
+	if (!entry.ino)
+		return false;
+	(void)attr_fill(mount, entry.ino, INODE_DATA, KIND_FILE, &stat, NULL, 0, &entry.attr);
+	if (fuse_reply_entry(req, &entry) < 0)
+		inodes_forget(mount->inodes, entry.ino, 1);
+	return true;
+}
+
 bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct announce *announce;
@@ -323,12 +427,19 @@ bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!announce_is_caller(req))
 		return false;
+	if (lookup_data(req, parent, name))
+		return true;
 	announce = announce_of(req);
-	if (names_item(req, parent, name, &path)) {
+	if (names_item(req, parent, name, INODE_NODE, &path)) {
+		int64_t successor = inodes_made_here(announce->mount->inodes, path); /* the kernel will forget it */
+
 		pthread_mutex_lock(&announce->lock);
 		phase = announce->phase;
 		announce->was_looked_up = true;
+		if (successor)
+			announce->successor = successor;
 		pthread_mutex_unlock(&announce->lock);
+		let_go(announce);
 	}
 	/* On the way there, too, it goes through what is dead and not announced yet. */
 	if (path && phase != PHASE_MAKING)
@@ -343,47 +454,56 @@ bool announce_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 /* What the znode is now; or what it may have been, if it is gone. Not to be kept by the kernel: it is as old as the announcement is
  * late. 0: no memory. */
-static fuse_ino_t enter_made(struct mount *mount, const struct item *item, enum kind kind, struct stat *attr)
+static fuse_ino_t enter_made(struct mount *mount, const struct item *item, enum kind kind, const char *path,
+	struct stat *attr)
 {
+	struct node_stat stat = item->info.stat;
 	fuse_ino_t number;
 
-	if (item->error)
-		number = inodes_enter_dead(mount->inodes, item->path, kind);
-	else
-		number = inodes_enter_announced(mount->inodes, item->path, &item->info.stat, item->info.data);
+	if (item->again && item->error) {
+		number = inodes_unborn(mount->inodes, path, true);
+		if (number)
+			(void)files_last_stat(mount->files, number, &stat);
+	} else if (item->error) {
+		number = inodes_enter_dead(mount->inodes, path, kind);
+	} else {
+		number = inodes_enter_announced(mount->inodes, path, &stat, item->info.data);
+	}
 	if (!number)
 		return 0;
-	(void)attr_fill(mount, number, INODE_NODE, kind, &item->info.stat, item->info.data, item->info.changed, attr);
+	(void)attr_fill(mount, number, INODE_NODE, kind, &stat, item->info.data, item->info.changed, attr);
 	return number;
 }
 
 bool announce_make(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param entry = { 0 };
-	const struct item *item = NULL;
 	struct announce *announce;
-	enum kind kind = KIND_FILE;
+	bool is_it = false;
 	char *path;
 
 	if (!announce_is_caller(req))
 		return false;
 	announce = announce_of(req);
-	if (names_item(req, parent, name, &path)) {
+	if (names_item(req, parent, name, INODE_NODE, &path)) {
+		const struct item *item;
+		enum kind kind;
+
 		pthread_mutex_lock(&announce->lock);
-		item = announce->phase == PHASE_MAKING
-			? announce->item
-			: NULL; /* the thread keeps it until it is answered */
+		is_it = announce->phase == PHASE_MAKING;
+		item = announce->item;
 		kind = announce->kind;
 		pthread_mutex_unlock(&announce->lock);
+		if (is_it)
+			entry.ino = enter_made(announce->mount, item, kind, path, &entry.attr);
+		let_go(announce);
 	}
 	free(path);
-	if (item)
-		entry.ino = enter_made(announce->mount, item, kind, &entry.attr);
 	pthread_mutex_lock(&announce->lock);
 	announce->was_done |= entry.ino != 0;
 	pthread_mutex_unlock(&announce->lock);
 	if (!entry.ino)
-		(void)fuse_reply_err(req, item ? ENOMEM : ESTALE);
+		(void)fuse_reply_err(req, is_it ? ENOMEM : ESTALE);
 	else if (fuse_reply_entry(req, &entry) < 0)
 		inodes_forget(announce->mount->inodes, entry.ino, 1);
 	return true;
@@ -398,12 +518,13 @@ bool announce_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!announce_is_caller(req))
 		return false;
 	announce = announce_of(req);
-	if (names_item(req, parent, name, &path)) {
+	if (names_item(req, parent, name, INODE_NODE, &path)) {
 		pthread_mutex_lock(&announce->lock);
 		/* Without a LOOKUP it may be the successor's entry; the kernel then comes back with one (retry_estale). */
 		is_it = announce->phase == PHASE_REMOVING && announce->was_looked_up;
 		announce->was_done |= is_it;
 		pthread_mutex_unlock(&announce->lock);
+		let_go(announce);
 	}
 	free(path);
 	(void)fuse_reply_err(req, is_it ? 0 : ESTALE);
@@ -447,6 +568,8 @@ static bool end(struct announce *announce)
 
 	pthread_mutex_lock(&announce->lock);
 	announce->phase = PHASE_IDLE;
+	while (announce->users > 0)
+		(void)pthread_cond_wait(&announce->unused, &announce->lock);
 	announce->item = NULL;
 	was_done = announce->was_done;
 	pthread_mutex_unlock(&announce->lock);
@@ -543,15 +666,17 @@ static void expire(struct announce *announce, const struct item *item, const cha
 	free(parent);
 }
 
-/* Futimens of mtime alone is a modification to inotify (fsnotify_change). False: the file cannot be opened. */
+/* Mtime alone is a modification to inotify (fsnotify_change). */
+static const struct timespec modified[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
+
+/* False: the file cannot be opened. */
 static bool tell_changed(int directory, const char *name)
 {
-	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
 	int fd = openat(directory, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0)
 		return false;
-	(void)futimens(fd, times);
+	(void)futimens(fd, modified);
 	(void)close(fd);
 	return true;
 }
@@ -568,11 +693,25 @@ static int make(int directory, const char *name, const struct item *item, enum k
 	return mknodat(directory, name, S_IFREG | 0644, 0);
 }
 
+/* Whether nobody is to hear of it any more: it was removed here, and the kernel has told of that. */
+static bool is_late(const struct item *item)
+{
+	struct inodes *inodes = item->announce->mount->inodes;
+
+	if (item->again && item->error)
+		return !inodes_unborn(inodes, item->path, false);
+	if (item->again && item->again != INODE_UNBORN && item->info.stat.czxid != item->again)
+		return true;
+	return inodes_news_is_late(inodes, &item->news, item->error ? 0 : item->info.stat.czxid);
+}
+
 static void announce_birth(struct announce *announce, struct place *place, const struct item *item, const char *name)
 {
 	enum kind kind = KIND_FILE;
 	int err = -1;
 
+	if (is_late(item))
+		return;
 	if (!item->error)
 		kind = inodes_kind(announce->mount->inodes, INODE_NODE, item->path, &item->info.stat, item->info.data);
 	begin(announce, PHASE_MAKING, item, kind);
@@ -584,7 +723,9 @@ static void announce_birth(struct announce *announce, struct place *place, const
 			break;
 	}
 	(void)end(announce);
-	if (!err && kind == KIND_FILE && item->info.stat.data_length > 0)
+	if (!err)
+		inodes_kind_told(announce->mount->inodes, &item->news, kind);
+	if (!err && kind == KIND_FILE && item->info.stat.data_length > 0 && !item->again)
 		(void)tell_changed(place->parent, name);
 }
 
@@ -598,9 +739,10 @@ static void announce_death(struct announce *announce, struct place *place, const
 	inodes_mourn_announced(inodes, item->path); /* it may have died before it was announced */
 	dying = inodes_mourned(inodes, item->path, &kind);
 	if (!dying)
-		dying = inodes_enter_dead(inodes, item->path, kind);
+		dying = inodes_enter_dead(inodes, item->path, kind = item->kind);
 	if (!dying)
 		return;
+	announce->successor = 0;
 	for (int i = 0; !was_done && i < TRIES; i++) {
 		int err;
 
@@ -609,16 +751,33 @@ static void announce_death(struct announce *announce, struct place *place, const
 			expire(announce, item, name);
 		err = unlinkat(place->parent, name, kind == KIND_DIRECTORY ? AT_REMOVEDIR : 0);
 		was_done = end(announce);
-		if (err && errno != ENOENT && errno != ESTALE)
+		/* It is a directory, or none: a successor. */
+		if (err && errno != ENOENT && errno != ESTALE && errno != EISDIR && errno != ENOTDIR)
 			break;
 	}
-	inodes_buried(inodes, dying);
+	inodes_death_told(inodes, dying);
 	inodes_forget(inodes, dying, 1);
+	/* What was made here at the same name was told of by the kernel, too early; so that all ends well it is told of again. */
+	if (announce->successor)
+		enqueue_change(announce, CACHE_CREATED, item->path, announce->successor);
 	if (kind == KIND_DIRECTORY)
 		leave_parent(place); /* it may have been this one */
 }
 
-static void announce_data(struct announce *announce, struct place *place, const struct item *item, const char *name)
+/* Whether it was known as something else before its data changed, which is to be announced as that one's death then. */
+static bool has_other_kind(struct item *item, enum kind now)
+{
+	struct inodes *inodes = item->announce->mount->inodes;
+	bool was_other = inodes_news_kind(inodes, &item->news, &item->kind) && item->kind != now;
+
+	if (inode_path_is_root(item->path))
+		return false;
+	was_other |= inodes_mourn_kind(inodes, item->path, now);
+	inodes_kind_told(inodes, &item->news, now);
+	return was_other;
+}
+
+static void announce_data(struct announce *announce, struct place *place, struct item *item, const char *name)
 {
 	struct inodes *inodes = announce->mount->inodes;
 	enum kind kind = KIND_FILE;
@@ -635,18 +794,22 @@ static void announce_data(struct announce *announce, struct place *place, const 
 		return;
 	}
 	kind = inodes_kind(inodes, INODE_NODE, item->path, &item->info.stat, item->info.data);
-	if (inodes_mourn_kind(inodes, item->path, kind)) { /* it has become something else */
+	if (has_other_kind(item, kind)) { /* it has become something else */
 		announce_death(announce, place, item, name);
 		if (enter_parent(place, item->path))
 			announce_birth(announce, place, item, name);
 	} else if (kind == KIND_DIRECTORY) {
 		directory = open_directory(place, item->path);
 		if (directory >= 0) {
+			begin(announce, PHASE_TOUCHING, item, kind);
 			(void)tell_changed(directory, ".data");
+			(void)end(announce);
 			(void)close(directory);
 		}
 	} else if (kind == KIND_FILE) {
 		(void)tell_changed(place->parent, name);
+	} else {
+		(void)utimensat(place->parent, name, modified, AT_SYMLINK_NOFOLLOW);
 	}
 }
 
@@ -658,11 +821,12 @@ static void forget_found(struct announce *announce, struct found *found)
 
 static void forget_all_found(struct announce *announce)
 {
-	struct found *found, *next;
+	struct found *found = announce->found;
+	struct found *next;
 
-	HASH_ITER (hh, announce->found, found, next) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it cannot follow uthash to the end of the list */
-		HASH_DEL(announce->found, found);
+	HASH_CLEAR(hh, announce->found); /* those in it stay in a row */
+	for (; found; found = next) {
+		next = found->hh.next;
 		free(found);
 	}
 }
@@ -693,47 +857,91 @@ static void note_found(struct announce *announce, enum cache_change change, cons
 /* Whether this event is of something that was found and told already. */
 static bool was_told(struct announce *announce, const struct item *item)
 {
-	struct found *found = find_found(announce, item->path);
+	struct inodes *inodes = announce->mount->inodes;
+	char *path = announce->found && !item->is_state ? inodes_news_path(inodes, &item->news) : NULL;
+	struct found *found = path ? find_found(announce, path) : NULL;
 	fuse_ino_t dying = 0;
 	enum kind kind;
 	bool is_same;
 
-	if (!found || (item->change != CACHE_DELETED && item->change != CACHE_CREATED))
-		return false;
-	is_same = found->change == item->change;
-	forget_found(announce, found);
-	if (is_same && item->change == CACHE_DELETED)
-		dying = inodes_mourned(announce->mount->inodes, item->path, &kind); /* it was made anew here */
-	if (dying)
-		inodes_forget(announce->mount->inodes, dying, 1);
-	return is_same && !dying;
+	bool was_told = false;
+
+	if (found && (item->change == CACHE_DELETED || item->change == CACHE_CREATED)) {
+		is_same = found->change == item->change;
+		forget_found(announce, found);
+		if (is_same && item->change == CACHE_DELETED)
+			dying = inodes_mourned(inodes, path, &kind); /* it was made anew here */
+		if (dying)
+			inodes_forget(inodes, dying, 1);
+		was_told = is_same && !dying;
+	}
+	free(path);
+	return was_told;
 }
 
 /* Where the file may not be opened for writing (allow_other, not root), its time is set by its name. */
 static void announce_new_state(const struct place *place)
 {
-	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_NOW } };
 	int directory = open_ours(place, ".zkfs");
 
 	if (directory < 0)
 		return;
 	if (!tell_changed(directory, "state"))
-		(void)utimensat(directory, "state", times, AT_SYMLINK_NOFOLLOW);
+		(void)utimensat(directory, "state", modified, AT_SYMLINK_NOFOLLOW);
 	(void)close(directory);
 }
 
-static void announce_item(struct announce *announce, struct place *place, const struct item *item)
+/* False: its directory is not there any more. */
+static bool enter_place(struct place *place, struct item *item)
 {
-	const char *node = *item->path ? strrchr(item->path, '/') + 1 : "";
-	char name[NAMES_MAX + 1];
+	bool was_same;
 
-	if (!*node) {
+	do {
+		char *path = inodes_news_path(item->announce->mount->inodes, &item->news);
+
+		was_same = path && item->path && strcmp(path, item->path) == 0;
+		free(item->path);
+		item->path = path;
+		if (path && (inode_path_is_root(path) || enter_parent(place, path)))
+			return true;
+	} while (item->path && !was_same); /* its directory may have been moved meanwhile */
+	return false;
+}
+
+/* Nobody can be told. */
+static void drop_death(const struct item *item)
+{
+	struct inodes *inodes = item->announce->mount->inodes;
+	char *path = inodes_news_path(inodes, &item->news);
+	enum kind kind;
+	fuse_ino_t dying = path ? inodes_mourned(inodes, path, &kind) : 0;
+
+	free(path);
+	inodes_death_told(inodes, dying);
+	inodes_forget(inodes, dying, 1);
+}
+
+static void announce_item(struct announce *announce, struct place *place, struct item *item)
+{
+	char name[NAMES_MAX + 1] = "";
+	bool is_root, can_tell;
+
+	if (item->is_state) {
 		announce_new_state(place);
 		return;
 	}
-	if (!enter_parent(place, item->path) || name_escape(node, node == item->path + 1, name) < 0)
+	can_tell = enter_place(place, item);
+	is_root = can_tell && inode_path_is_root(item->path);
+	if (can_tell && !is_root) {
+		const char *node = strrchr(item->path, '/') + 1;
+
+		can_tell = name_escape(node, node == item->path + 1, name) > 0;
+	}
+	if (!can_tell && item->change == CACHE_DELETED)
+		drop_death(item);
+	else if (!can_tell || (is_root && item->error))
 		return;
-	if (item->change == CACHE_CREATED)
+	else if (item->change == CACHE_CREATED)
 		announce_birth(announce, place, item, name);
 	else if (item->change == CACHE_DELETED)
 		announce_death(announce, place, item, name);
@@ -790,23 +998,20 @@ static void leave_root(struct place *place)
 }
 
 /* The mount's root is open for one announcement only: there may be many, and hours between two gaps. */
-static void found_in_gap(enum cache_change change, const char *path, const struct node_info *info, void *arg)
+static void found_in_gap(enum cache_change change, const char *path, enum kind kind, const struct node_info *info,
+	void *arg)
 {
 	struct announce *announce = arg;
-	size_t size = strlen(path) + 1;
-	struct item *item = calloc(1, sizeof(*item) + size);
+	struct item *item = item_new(announce, change, path);
 	struct place place;
 
 	if (!item)
 		return;
-	item->change = change;
+	item->kind = kind;
 	if (info)
 		node_info_copy(&item->info, info);
-	memcpy(item->path, path, size);
-	if (change == CACHE_DELETED) {
-		inodes_died(announce->mount->inodes, path);
-		inodes_mourn(announce->mount->inodes, path);
-	}
+	if (change == CACHE_DELETED)
+		inodes_mourn(announce->mount->inodes, path, &item->kind); /* if it is not yet */
 	enter_root(announce, &place);
 	if (place.root >= 0)
 		announce_item(announce, &place, item);
@@ -842,11 +1047,30 @@ static void look_into_gap(struct announce *announce, const struct item *gap)
 
 /* --- The thread --- */
 
+/* What there was no server to ask about is asked for again: it is not lost, and nothing could be told of meanwhile either. */
+static void read_again_locked(struct announce *announce, struct item *item)
+{
+	char *path;
+	int err = -ENOMEM;
+
+	item->is_read = false;
+	pthread_mutex_unlock(&announce->lock);
+	path = inodes_news_path(announce->mount->inodes, &item->news);
+	if (path)
+		err = cache_read(announce->mount->cache, path, item_read, item);
+	if (err)
+		item_read(err, NULL, item);
+	free(path);
+	pthread_mutex_lock(&announce->lock);
+}
+
 /* The first of the queue, if the cache has answered for it; NULL: not yet, or stopping. */
 static struct item *take_locked(struct announce *announce)
 {
 	struct item *item = announce->queue;
 
+	while (item && item->is_read && item->error == -ETIMEDOUT && !announce->is_stopping)
+		read_again_locked(announce, item);
 	if (!item || !item->is_read || announce->is_stopping)
 		return NULL;
 	DL_DELETE(announce->queue, item);
@@ -869,6 +1093,8 @@ static void work(struct announce *announce, struct item *item)
 			enter_root(announce, &place);
 		} else if (place.root >= 0 && !was_told(announce, item)) {
 			announce_item(announce, &place, item);
+		} else if (item->change == CACHE_DELETED) {
+			drop_death(item);
 		}
 		item_free(item);
 		pthread_mutex_lock(&announce->lock);
@@ -943,6 +1169,7 @@ void announce_free(struct announce *announce)
 		item_free(item);
 	}
 	forget_all_found(announce);
+	pthread_cond_destroy(&announce->unused);
 	pthread_cond_destroy(&announce->news);
 	pthread_mutex_destroy(&announce->lock);
 	free(announce);

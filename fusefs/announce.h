@@ -3,15 +3,17 @@
  * The requests that come of it are known by the thread that makes them, and answered here, without ZooKeeper:
  *
  *   born      mknodat, mkdirat, symlinkat: its LOOKUP finds nothing, then it is what the cache has.  IN_CREATE
- *   changed   openat(O_WRONLY), futimens of mtime alone, close.   IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE
+ *   changed   openat(O_WRONLY), futimens of mtime alone, close (of a link: utimensat).   IN_OPEN, IN_MODIFY, IN_CLOSE_WRITE
  *   dead      unlinkat, rmdirat: its LOOKUP finds the dead inode.   IN_DELETE (and IN_DELETE_SELF, IN_IGNORED)
  *
  * A file that is born with data is also told of as changed, as one made here by a program that writes is.
  *
  * Only what is in directories that somebody has looked up is announced: nobody can watch another. It is announced in order, after the
  * notifier has taken back what it made stale, and looks like what it was then: of a znode that is born and dies before it is
- * announced, both are told. While it works it has the mount's root open, a batch at a time, and looks each time whether that
- * is still ours: an unmounted mountpoint's files are nobody's business. */
+ * announced, both are told. What is done here meanwhile the kernel tells of at once, and so before it: the birth of what was
+ * removed here since is told no more, one that was told before its predecessor's death is told again after it, and what
+ * happened in a directory is told where that has been moved. While it works it has the mount's root open, a batch at a time,
+ * and looks each time whether that is still ours: an unmounted mountpoint's files are nobody's business. */
 #ifndef ZKFS_FUSEFS_ANNOUNCE_H
 #define ZKFS_FUSEFS_ANNOUNCE_H
 

@@ -67,9 +67,9 @@ static bool reply_last_seen(struct pending *pending)
 	return true;
 }
 
-static void getattr_read(int error, const struct node_info *info, void *arg)
+/* is_kept: the kernel may keep it. */
+static void reply_attr(struct pending *pending, int error, const struct node_info *info, bool is_kept)
 {
-	struct pending *pending = arg;
 	struct inode_view *inode = &pending->inode;
 	struct stat attr;
 	double keep;
@@ -90,11 +90,15 @@ static void getattr_read(int error, const struct node_info *info, void *arg)
 		attr.st_size = info->stat.data_length;
 	if (inode->number == FUSE_ROOT_ID)
 		virtual_saw_root(pending->mount, &attr);
-	pending_reply_attr(pending, &attr, keep);
+	pending_reply_attr(pending, &attr, is_kept ? keep : 0);
 }
 
-/* Replies: attr, error. The kernel gives a file when it needs the size to read it or to seek from its end. */
-void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
+static void getattr_read(int error, const struct node_info *info, void *arg)
+{
+	reply_attr(arg, error, info, true);
+}
+
+static void ask_attr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file, cache_node_cb *done)
 {
 	bool is_paged = file && file_is_paged(file_of(file)); /* who is killed may close it once there is a pending */
 	struct pending *pending = pending_start(req);
@@ -105,9 +109,36 @@ void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
 	pending->flag = is_paged;
 	err = inodes_look(pending->mount->inodes, number, &pending->inode);
 	if (!err)
-		err = cache_read(pending->mount->cache, pending->inode.path, getattr_read, pending);
+		err = cache_read(pending->mount->cache, pending->inode.path, done, pending);
 	if (err)
 		pending_fail(pending, err);
+}
+
+/* Replies: attr, error. The kernel gives a file when it needs the size to read it or to seek from its end. */
+void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
+{
+	ask_attr(req, number, file, getattr_read);
+}
+
+/* To the announcer, which has opened the file to tell of its change: its time is what it is, and if it has gone meanwhile, it has
+ * changed before. Not to be kept: the kernel takes it even if something newer was told meanwhile (fuse_do_setattr). */
+static void touched_read(int error, const struct node_info *info, void *arg)
+{
+	struct pending *pending = arg;
+	struct inode_view *inode = &pending->inode;
+	const struct node_stat gone = { 0 };
+	struct node_stat last;
+	struct stat attr;
+
+	bool has_gone =
+		error == -ENOENT || (!error && !inodes_match(pending->mount->inodes, inode, &info->stat, info->data));
+
+	if (has_gone && !files_last_stat(pending->mount->files, inode->number, &last)) {
+		(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &gone, NULL, 0, &attr);
+		pending_reply_attr(pending, &attr, 0);
+	} else {
+		reply_attr(pending, error, info, false);
+	}
 }
 
 /* Whether it asks to keep something that ZooKeeper cannot hold. */
@@ -136,8 +167,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set
 
 	if (readonly_refuses(req))
 		return;
-	if (announce_is_caller(req)) /* the time is what it is, and the kernel has told whoever watches */
-		op_getattr(req, number, NULL);
+	if (announce_is_caller(req))
+		ask_attr(req, number, NULL, touched_read);
 	else if (is_refused(mount, to_set))
 		(void)fuse_reply_err(req, EPERM);
 	else if (to_set & FUSE_SET_ATTR_SIZE)

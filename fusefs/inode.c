@@ -9,6 +9,9 @@
 #include "cache/util/table.h"
 #include "fusefs/names.h"
 
+/* As a czxid: of an inode whose znode another inode stands for now. */
+#define INODE_REPLACED INT64_C(-2)
+
 /* What makes an inode the one it is. */
 struct key {
 	enum inode_type type;
@@ -30,7 +33,9 @@ struct inode {
 	bool is_dead : 1;
 	bool is_mourned : 1;   /* dead, and that is to be announced, */
 	bool is_buried : 1;    /* or has been */
-	bool is_announced : 1; /* its birth was */
+	bool is_announced : 1; /* its birth was, */
+	bool is_ours : 1;      /* and by the kernel, for it was made or moved here */
+	bool is_foretold : 1;  /* that was before its znode was found, which somebody else may have made */
 	bool is_seen : 1;      /* somebody but the announcer has looked it up */
 	char name[];
 };
@@ -45,6 +50,7 @@ struct inodes {
 	pthread_mutex_t lock; /* a leaf, over everything */
 	struct table by_number;
 	struct paths by_path;
+	struct table news;     /* by path */
 	struct table unborn;   /* by number */
 	uint64_t unborn_count; /* ever, and of those entered dead */
 	bool with_symlinks;    /* never changes */
@@ -97,6 +103,12 @@ static uint64_t number_of_unborn(const struct table *table, const struct table_l
 {
 	(void)table;
 	return table_element(link, struct unborn, link)->inode->number;
+}
+
+static uint64_t hash_of_news(const struct table *table, const struct table_link *link)
+{
+	(void)table;
+	return paths_hash(table_element(link, struct inode_news, link)->path);
 }
 
 static struct inode *find_locked(const struct inodes *inodes, fuse_ino_t number)
@@ -183,8 +195,10 @@ static struct inode *find_at_locked(struct inodes *inodes, struct inode *first, 
 	if (inode || key->type != INODE_NODE || key->kind != KIND_FILE)
 		return inode;
 	inode = find_unborn_locked(inodes, first);
-	if (inode)
+	if (inode) {
 		born_locked(inodes, inode, key->czxid);
+		inode->is_announced = inode->is_ours = inode->is_foretold = true; /* when it was opened to be made */
+	}
 	return inode;
 }
 
@@ -253,6 +267,7 @@ struct inodes *inodes_new(bool with_symlinks)
 		return NULL;
 	inodes->with_symlinks = with_symlinks;
 	inodes->by_number = (struct table)TABLE_INIT(number_of);
+	inodes->news = (struct table)TABLE_INIT(hash_of_news);
 	inodes->unborn = (struct table)TABLE_INIT(number_of_unborn);
 	if (!paths_init(&inodes->by_path, offsetof(struct inode, name))) {
 		free(inodes);
@@ -279,6 +294,7 @@ void inodes_free(struct inodes *inodes)
 		remove_locked(inodes, inode);
 	paths_release(&inodes->by_path);
 	table_release(&inodes->by_number);
+	table_release(&inodes->news);
 	table_release(&inodes->unborn);
 	pthread_mutex_destroy(&inodes->lock);
 	free(inodes);
@@ -403,10 +419,123 @@ void inodes_died(struct inodes *inodes, const char *path)
 	pthread_mutex_unlock(&inodes->lock);
 }
 
-/* --- Moving --- */
+/* --- What is to be announced at a path --- */
 
-/* As a czxid: of an inode whose znode another inode stands for now. */
-#define INODE_REPLACED INT64_C(-2)
+static struct inode_news *news_from(struct table_link *link, const char *path)
+{
+	while (link && strcmp(table_element(link, struct inode_news, link)->path, path) != 0)
+		link = link->next;
+	return link ? table_element(link, struct inode_news, link) : NULL;
+}
+
+/* The oldest, and the one after another. NULL: there is none. */
+static struct inode_news *first_news_locked(const struct inodes *inodes, const char *path)
+{
+	return news_from(table_chain(&inodes->news, paths_hash(path)), path);
+}
+
+static struct inode_news *next_news_locked(const struct inode_news *news)
+{
+	return news_from(news->link.next, news->path);
+}
+
+/* What was born there and not told of was removed or moved here, and nobody is to hear of its birth any more. */
+static void end_news_locked(struct inodes *inodes, const char *path, int64_t czxid)
+{
+	struct inode_news *news, *birth = NULL;
+
+	for (news = first_news_locked(inodes, path); news; news = next_news_locked(news)) {
+		if (news->is_death)
+			birth = NULL; /* of an earlier one */
+		else if (news->is_birth && !news->ended && !birth)
+			birth = news;
+	}
+	if (birth)
+		birth->ended = czxid;
+}
+
+/* path: the news' from now on. Without memory (NULL) it stays. */
+static void move_news_locked(struct inodes *inodes, struct inode_news *news, char *path)
+{
+	if (!path)
+		return;
+	table_remove(&inodes->news, &news->link);
+	free(news->path);
+	news->path = path;
+	table_add(&inodes->news, &news->link);
+}
+
+/* Changes of its data that are not told of yet. */
+static void move_changes_locked(struct inodes *inodes, const char *from, const char *to)
+{
+	struct inode_news *news, *next, *first = NULL;
+
+	for (news = first_news_locked(inodes, from); news; news = next_news_locked(news)) {
+		if (news->is_birth || news->is_death)
+			first = NULL;
+		else if (!first)
+			first = news;
+	}
+	for (news = first; news; news = next) {
+		next = next_news_locked(news);
+		move_news_locked(inodes, news, strdup(to));
+	}
+}
+
+static char *join(const char *directory, const char *name, size_t name_size)
+{
+	size_t size = inode_path_is_root(directory) ? 0 : strlen(directory);
+	char *path = malloc(size + name_size + 2);
+
+	if (!path)
+		return NULL;
+	memcpy(path, directory, size);
+	path[size] = '/';
+	memcpy(path + size + 1, name, name_size);
+	path[size + 1 + name_size] = '\0';
+	return path;
+}
+
+static bool is_below(const char *path, const char *directory, size_t size)
+{
+	return strncmp(path, directory, size) == 0 && path[size] == '/';
+}
+
+void inodes_moved_below(struct inodes *inodes, const char *from, const char *to)
+{
+	size_t size = strlen(from);
+	struct table_link *link, *next;
+	struct inode_news *news;
+	struct table_link *all = NULL;
+	struct table_link **end = &all;
+
+	pthread_mutex_lock(&inodes->lock);
+	for (link = table_first(&inodes->news); link; link = next) {
+		next = table_next(&inodes->news, link);
+		news = table_element(link, struct inode_news, link);
+		if (!is_below(news->path, from, size))
+			continue;
+		table_remove(&inodes->news, link);
+		*end = link; /* in their order */
+		end = &link->next;
+	}
+	*end = NULL;
+	for (link = all; link; link = next) {
+		char *path;
+
+		next = link->next;
+		news = table_element(link, struct inode_news, link);
+		path = join(to, news->path + size + 1, strlen(news->path + size + 1));
+		if (path) {
+			free(news->path);
+			news->path = path;
+		}
+		table_add(&inodes->news, link);
+	}
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+/* --- Moving --- */
 
 static void replace_all_locked(struct inodes *inodes, const struct inode_place *place)
 {
@@ -438,7 +567,7 @@ static void move_locked(struct inodes *inodes, struct inode *from, const struct 
 	inode->czxid = to->czxid;
 	inode->type = type;
 	inode->is_dead = inode->is_mourned = inode->is_buried = false;
-	inode->is_announced = true;
+	inode->is_announced = inode->is_ours = true;
 	remove_locked(inodes, from);
 	table_add(&inodes->by_number, &inode->by_number);
 }
@@ -457,6 +586,10 @@ void inodes_moved(struct inodes *inodes, const struct inode_place *from, const s
 		if (inode->czxid == from->czxid && (is_whole || inode->type == from->type))
 			move_locked(inodes, inode, to, is_whole ? inode->type : to->type);
 	}
+	if (from->type == INODE_NODE)
+		end_news_locked(inodes, from->path, from->czxid);
+	if (is_whole)
+		move_changes_locked(inodes, from->path, to->path);
 	pthread_mutex_unlock(&inodes->lock);
 }
 
@@ -513,6 +646,22 @@ fuse_ino_t inodes_unborn(struct inodes *inodes, const char *path, bool is_lookup
 	return number;
 }
 
+bool inodes_foretold(struct inodes *inodes, const char *path)
+{
+	bool is_foretold = false;
+	struct inode *inode;
+
+	pthread_mutex_lock(&inodes->lock);
+	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode)) {
+		if (inode->is_dead)
+			continue;
+		is_foretold |= is_unborn(inode) || inode->is_foretold;
+		inode->is_foretold = false;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return is_foretold;
+}
+
 /* Somebody else may have been shown the same by another inode. */
 static void give_way_locked(struct inodes *inodes, struct inode *inode)
 {
@@ -533,7 +682,7 @@ void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
 	inode = find_locked(inodes, number);
 	if (inode && is_unborn(inode)) {
 		born_locked(inodes, inode, czxid);
-		inode->is_announced = true;
+		inode->is_announced = inode->is_ours = true;
 		give_way_locked(inodes, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -548,6 +697,7 @@ void inodes_reborn(struct inodes *inodes, fuse_ino_t number, int64_t czxid)
 	if (inode && !is_unborn(inode)) {
 		inode->czxid = czxid;
 		inode->is_dead = inode->is_buried = false;
+		inode->is_ours = true;
 		give_way_locked(inodes, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -599,7 +749,88 @@ static bool is_node_locked(const struct inode *inode)
 	return inode->type == INODE_NODE && !is_unborn(inode) && !inode->is_mourned && !inode->is_buried;
 }
 
-void inodes_mourn(struct inodes *inodes, const char *path)
+bool inodes_expect(struct inodes *inodes, struct inode_news *news, const char *path, bool is_birth, bool is_death)
+{
+	const struct inode *inode;
+
+	*news = (struct inode_news){ .path = strdup(path), .is_birth = is_birth, .is_death = is_death };
+	if (!news->path)
+		return false;
+	pthread_mutex_lock(&inodes->lock);
+	table_add(&inodes->news, &news->link);
+	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode)) {
+		if (!inode->is_dead && is_node_locked(inode)) {
+			news->has_kind = true;
+			news->kind = inode->kind;
+		}
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return true;
+}
+
+void inodes_told(struct inodes *inodes, struct inode_news *news)
+{
+	if (!news->path)
+		return;
+	pthread_mutex_lock(&inodes->lock);
+	table_remove(&inodes->news, &news->link);
+	pthread_mutex_unlock(&inodes->lock);
+	free(news->path);
+	news->path = NULL;
+}
+
+char *inodes_news_path(struct inodes *inodes, const struct inode_news *news)
+{
+	char *path;
+
+	pthread_mutex_lock(&inodes->lock);
+	path = strdup(news->path);
+	pthread_mutex_unlock(&inodes->lock);
+	return path;
+}
+
+bool inodes_news_is_at(struct inodes *inodes, const struct inode_news *news, const char *path)
+{
+	bool is_at;
+
+	pthread_mutex_lock(&inodes->lock);
+	is_at = strcmp(news->path, path) == 0;
+	pthread_mutex_unlock(&inodes->lock);
+	return is_at;
+}
+
+bool inodes_news_is_late(struct inodes *inodes, const struct inode_news *news, int64_t czxid)
+{
+	bool is_late;
+
+	pthread_mutex_lock(&inodes->lock);
+	is_late = news->ended && czxid <= news->ended;
+	pthread_mutex_unlock(&inodes->lock);
+	return is_late;
+}
+
+bool inodes_news_kind(struct inodes *inodes, const struct inode_news *news, enum kind *kind)
+{
+	bool has_kind;
+
+	pthread_mutex_lock(&inodes->lock);
+	has_kind = news->has_kind;
+	*kind = news->kind;
+	pthread_mutex_unlock(&inodes->lock);
+	return has_kind;
+}
+
+void inodes_kind_told(struct inodes *inodes, const struct inode_news *news, enum kind kind)
+{
+	struct inode_news *later;
+
+	pthread_mutex_lock(&inodes->lock);
+	for (later = first_news_locked(inodes, news->path); later; later = next_news_locked(later))
+		later->kind = kind;
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+void inodes_mourn(struct inodes *inodes, const char *path, enum kind *kind)
 {
 	struct inode *inode, *youngest = NULL;
 
@@ -608,8 +839,10 @@ void inodes_mourn(struct inodes *inodes, const char *path)
 		if (inode->is_dead && is_node_locked(inode))
 			youngest = inode;
 	}
-	if (youngest)
+	if (youngest) {
 		youngest->is_mourned = true;
+		*kind = youngest->kind;
+	}
 	pthread_mutex_unlock(&inodes->lock);
 }
 
@@ -639,7 +872,7 @@ void inodes_announced(struct inodes *inodes, fuse_ino_t number)
 	pthread_mutex_lock(&inodes->lock);
 	inode = find_locked(inodes, number);
 	if (inode)
-		inode->is_announced = true;
+		inode->is_announced = inode->is_ours = true;
 	pthread_mutex_unlock(&inodes->lock);
 }
 
@@ -655,6 +888,42 @@ bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid)
 	return is_announced;
 }
 
+/* Whether the death of what was there is in the queue. Without memory it is taken for so. */
+static bool awaits_death_locked(const struct inodes *inodes, const struct inode *inode)
+{
+	const struct inode_news *news;
+	char *path;
+	bool awaits;
+
+	if (inodes->news.count == 0)
+		return false;
+	path = paths_path(&inodes->by_path, inode);
+	news = path ? first_news_locked(inodes, path) : NULL;
+	while (news && !news->is_death)
+		news = next_news_locked(news);
+	awaits = !path || news;
+	free(path);
+	return awaits;
+}
+
+/* Dead, and to be told of, but nobody will: what it died of was in a gap. */
+static bool is_orphan_locked(const struct inodes *inodes, const struct inode *inode)
+{
+	const struct inode *other;
+
+	if (!inode->is_dead || inode->type != INODE_NODE || inode->is_buried || awaits_death_locked(inodes, inode))
+		return false;
+	if (inode->is_mourned)
+		return true;
+	if (is_unborn(inode) || inode->czxid == INODE_REPLACED)
+		return false;
+	for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
+		if (other != inode && other->czxid == inode->czxid)
+			return false; /* it is another kind of the same */
+	}
+	return true;
+}
+
 ssize_t inodes_living(struct inodes *inodes, struct inode_view **list)
 {
 	const struct inode *inode;
@@ -666,18 +935,38 @@ ssize_t inodes_living(struct inodes *inodes, struct inode_view **list)
 		count = -ENOMEM;
 	for (inode = *list ? paths_first(&inodes->by_path) : NULL; inode;
 		inode = paths_behind(&inodes->by_path, inode)) {
-		bool is_meant = !inode->is_dead && is_node_locked(inode);
+		bool is_meant = is_orphan_locked(inodes, inode) || (!inode->is_dead && is_node_locked(inode));
 		char *path = is_meant ? paths_path(&inodes->by_path, inode) : NULL;
 
 		if (path)
 			(*list)[count++] = (struct inode_view){ .number = inode->number,
 				.type = inode->type,
 				.kind = inode->kind,
+				.is_dead = inode->is_dead,
 				.czxid = inode->czxid,
 				.path = path };
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return count;
+}
+
+bool inodes_lost(struct inodes *inodes, fuse_ino_t number)
+{
+	struct inode *inode, *other;
+	bool was_living;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = find_locked(inodes, number);
+	was_living = !inode || !inode->is_dead;
+	if (inode && was_living) {
+		for (other = paths_same(&inodes->by_path, inode); other; other = next_locked(inodes, other)) {
+			if (other->czxid == inode->czxid)
+				other->is_dead = true; /* its data's, too */
+		}
+		inode->is_mourned = true;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return was_living;
 }
 
 void inodes_mourn_announced(struct inodes *inodes, const char *path)
@@ -688,11 +977,14 @@ void inodes_mourn_announced(struct inodes *inodes, const char *path)
 	pthread_mutex_lock(&inodes->lock);
 	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode)) {
 		is_mourned |= inode->is_mourned;
-		if (inode->is_announced && !inode->is_buried)
+		if (inode->is_announced && is_node_locked(inode) && (inode->is_dead || !inode->is_ours))
 			youngest = inode;
 	}
-	if (youngest && !is_mourned)
+	if (youngest && !is_mourned) {
+		if (!youngest->is_dead)
+			youngest->czxid = INODE_REPLACED; /* the kernel is to have no use for it any more */
 		youngest->is_dead = youngest->is_mourned = true;
+	}
 	pthread_mutex_unlock(&inodes->lock);
 }
 
@@ -751,17 +1043,50 @@ fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind 
 	return inode ? number : 0;
 }
 
-void inodes_buried(struct inodes *inodes, fuse_ino_t number)
+static struct inode *bury_one_locked(struct inodes *inodes, fuse_ino_t number)
 {
-	struct inode *inode;
+	struct inode *inode = find_locked(inodes, number);
 
-	pthread_mutex_lock(&inodes->lock);
-	inode = find_locked(inodes, number);
 	if (inode) {
 		inode->is_mourned = false;
 		inode->is_dead = inode->is_buried = true;
 	}
+	return inode;
+}
+
+void inodes_buried(struct inodes *inodes, fuse_ino_t number)
+{
+	struct inode *inode;
+	char *path;
+
+	pthread_mutex_lock(&inodes->lock);
+	inode = bury_one_locked(inodes, number);
+	path = inode && inodes->news.count > 0 ? paths_path(&inodes->by_path, inode) : NULL;
+	if (path)
+		end_news_locked(inodes, path, inode->czxid);
 	pthread_mutex_unlock(&inodes->lock);
+	free(path);
+}
+
+void inodes_death_told(struct inodes *inodes, fuse_ino_t number)
+{
+	pthread_mutex_lock(&inodes->lock);
+	(void)bury_one_locked(inodes, number);
+	pthread_mutex_unlock(&inodes->lock);
+}
+
+int64_t inodes_made_here(struct inodes *inodes, const char *path)
+{
+	const struct inode *inode;
+	int64_t czxid = 0;
+
+	pthread_mutex_lock(&inodes->lock);
+	for (inode = first_locked(inodes, path); inode; inode = next_locked(inodes, inode)) {
+		if (inode->type == INODE_NODE && !inode->is_dead && (inode->is_ours || is_unborn(inode)))
+			czxid = inode->czxid;
+	}
+	pthread_mutex_unlock(&inodes->lock);
+	return czxid;
 }
 
 fuse_ino_t inodes_number(struct inodes *inodes, enum inode_type type, const char *path, const struct node_stat *stat,
@@ -834,20 +1159,6 @@ ssize_t inodes_paths(struct inodes *inodes, char ***list)
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	return count;
-}
-
-static char *join(const char *directory, const char *name, size_t name_size)
-{
-	size_t size = inode_path_is_root(directory) ? 0 : strlen(directory);
-	char *path = malloc(size + name_size + 2);
-
-	if (!path)
-		return NULL;
-	memcpy(path, directory, size);
-	path[size] = '/';
-	memcpy(path + size + 1, name, name_size);
-	path[size + 1 + name_size] = '\0';
-	return path;
 }
 
 static int child_of(struct inodes *inodes, fuse_ino_t directory, bool even_dead, const char *name,

@@ -14,6 +14,7 @@
 #include <fuse_lowlevel.h>
 
 #include "cache/node.h"
+#include "cache/util/table.h"
 #include "fusefs/kind.h"
 
 enum inode_type {
@@ -81,6 +82,9 @@ fuse_ino_t inodes_enter_unborn(struct inodes *inodes, const char *path);
 /* The inode at this path that has no znode yet; is_lookup: with one more lookup counted. 0: there is none. */
 fuse_ino_t inodes_unborn(struct inodes *inodes, const char *path, bool is_lookup);
 
+/* Somebody else has made a znode at this path. Whether the kernel has told of its birth already, when it was opened here to be made. */
+bool inodes_foretold(struct inodes *inodes, const char *path);
+
 /* It has one now, created by this. No effect if that is known. */
 void inodes_born(struct inodes *inodes, fuse_ino_t number, int64_t czxid);
 
@@ -108,8 +112,41 @@ void inodes_moved(struct inodes *inodes, const struct inode_place *from, const s
 
 /* --- Deaths that are to be announced (announce.h) --- */
 
-/* Somebody else has removed the znode at this path: if an inode of it died, its death is to be announced. */
-void inodes_mourn(struct inodes *inodes, const char *path);
+/* Something that the announcer has in its queue, about one path. While it is there, what is done here to the same name, which the
+ * kernel tells of at once, is noted. The members are inode.c's. */
+struct inode_news {
+	struct table_link link;
+	char *path; /* NULL: it is of none, and nowhere known */
+	bool is_birth, is_death;
+	int64_t ended;	/* a birth: the czxid of what was removed here since; 0: nothing was */
+	bool has_kind;	/* a change: it is known */
+	enum kind kind; /* as what the znode was known before it */
+};
+
+/* is_birth, is_death: what it is; with neither, a change of data. Until inodes_told, which must come (it does nothing for one of no
+ * path). False: no memory. */
+bool inodes_expect(struct inodes *inodes, struct inode_news *news, const char *path, bool is_birth, bool is_death);
+void inodes_told(struct inodes *inodes, struct inode_news *news);
+
+/* Where it is now: a directory may have been moved with all that is to be told of in it. The caller frees it. NULL: no memory. */
+char *inodes_news_path(struct inodes *inodes, const struct inode_news *news);
+bool inodes_news_is_at(struct inodes *inodes, const struct inode_news *news, const char *path);
+
+/* Whether what was created by this (0: not known, it is gone) has been removed here meanwhile, so that nobody is to hear of its
+ * birth any more. */
+bool inodes_news_is_late(struct inodes *inodes, const struct inode_news *news, int64_t czxid);
+
+/* A change of data: as what the znode was known before it, for data may change that; false: it was not known. */
+bool inodes_news_kind(struct inodes *inodes, const struct inode_news *news, enum kind *kind);
+
+/* It has been told of as this now. */
+void inodes_kind_told(struct inodes *inodes, const struct inode_news *news, enum kind kind);
+
+/* A directory is being moved, as inodes_moved will say of each znode: what is to be told of in it is there now. */
+void inodes_moved_below(struct inodes *inodes, const char *from, const char *to);
+
+/* Somebody else has removed the znode at this path: if an inode of it died, its death is to be announced, and *kind is what it was. */
+void inodes_mourn(struct inodes *inodes, const char *path, enum kind *kind);
 
 /* The znode at this path is of this kind now. An inode that stood for it as something else is dead, and that is to be announced.
  * False: there is none. */
@@ -125,8 +162,13 @@ void inodes_announced(struct inodes *inodes, fuse_ino_t number);
 /* Whether that is so of an inode of this znode. */
 bool inodes_is_announced(struct inodes *inodes, const char *path, int64_t czxid);
 
-/* All inodes of znodes that are not dead, in *list; the caller releases each and frees the list. Gives how many; -ENOMEM. */
+/* All inodes of znodes that are not dead, or whose death nobody has told of or is about to tell of, in *list; the caller releases
+ * each and frees the list. Gives how many; -ENOMEM. */
 ssize_t inodes_living(struct inodes *inodes, struct inode_view **list);
+
+/* Somebody else has removed its znode, and nobody has told of that: it is mourned, if the kernel still knows it. False: it was dead
+ * already. */
+bool inodes_lost(struct inodes *inodes, fuse_ino_t number);
 
 /* Whether there is an inode at this path whose death is to be announced. */
 bool inodes_is_mourned(struct inodes *inodes, const char *path);
@@ -134,14 +176,22 @@ bool inodes_is_mourned(struct inodes *inodes, const char *path);
 /* The inode at this path whose death is to be announced, the oldest, with one more lookup counted. 0: there is none. */
 fuse_ino_t inodes_mourned(struct inodes *inodes, const char *path, enum kind *kind);
 
-/* The inode whose birth at this path was announced last is mourned, unless another is. */
+/* The inode whose birth at this path was announced last is mourned, unless another is. If that is what stands there again by now, it
+ * gets another inode. */
 void inodes_mourn_announced(struct inodes *inodes, const char *path);
 
 /* A dead inode for a znode that is gone and that the kernel did not know, as if it were mourned. 0: no memory. */
 fuse_ino_t inodes_enter_dead(struct inodes *inodes, const char *path, enum kind kind);
 
-/* Its death has been announced, or the kernel knows of it because it was removed here. */
+/* The kernel knows of its death because it was removed here. */
 void inodes_buried(struct inodes *inodes, fuse_ino_t number);
+
+/* Its death has been announced. */
+void inodes_death_told(struct inodes *inodes, fuse_ino_t number);
+
+/* The czxid (INODE_UNBORN) of what stands at this path because it was made or moved there here, of which the kernel has told; 0:
+ * nothing does. */
+int64_t inodes_made_here(struct inodes *inodes, const char *path);
 
 /* As inodes_child, whether the directory is dead or not. */
 int inodes_child_of_dead(struct inodes *inodes, fuse_ino_t directory, const char *name, enum inode_type *type,

@@ -346,6 +346,8 @@ static void move_inodes(struct rename *rename, const struct side *from, const ch
 	struct inodes *inodes = rename->pending->mount->inodes;
 	size_t skip = strlen(from->path);
 
+	if (from->type == INODE_NODE && to->type == INODE_NODE)
+		inodes_moved_below(inodes, from_path, to->path);
 	for (size_t i = 0; i < from->count; i++) {
 		struct inode_place source = { .type = from->type, .czxid = from->all[i].info.stat.czxid };
 		struct inode_place target = { .type = to->type, .czxid = top->czxid };

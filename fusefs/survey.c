@@ -18,7 +18,8 @@ enum {
 struct place {
 	struct survey *survey;
 	const char *path;
-	struct cache_children *children; /* NULL: not there any more */
+	bool is_hidden;			 /* it may not be listed */
+	struct cache_children *children; /* NULL: not there any more, or hidden */
 	const struct cache_child **by_name;
 };
 
@@ -69,8 +70,9 @@ static void listed(int error, struct cache_children *children, void *arg)
 		if (!sort_by_name(place))
 			error = -ENOMEM;
 	}
+	place->is_hidden = error == -EACCES;
 	pthread_mutex_lock(&survey->lock);
-	if (error && error != -ENOENT)
+	if (error && error != -ENOENT && error != -EACCES)
 		survey->error = error;
 	survey->under_way--;
 	pthread_cond_signal(&survey->news);
@@ -160,7 +162,7 @@ static int gather(struct survey *survey)
 	if (!survey->places)
 		return -ENOMEM;
 	for (size_t i = 0; i < survey->known_count; i++) {
-		if (survey->known[i].kind == KIND_DIRECTORY)
+		if (survey->known[i].kind == KIND_DIRECTORY && !survey->known[i].is_dead)
 			survey->places[survey->place_count++] =
 				(struct place){ .survey = survey, .path = survey->known[i].path };
 	}
@@ -204,21 +206,56 @@ static const struct cache_child *find_child(const struct place *place, const cha
 	return found ? *found : NULL;
 }
 
+/* Deaths since the stream is back have been told of by it, before the listing without them came. */
 static void find_deaths(struct survey *survey)
 {
+	struct inodes *inodes = survey->mount->inodes;
+
 	for (size_t i = survey->known_count; i-- > 0;) {
 		const struct inode_view *known = &survey->known[i];
 		const struct place *parent = inode_path_is_root(known->path) ? NULL : find_parent(survey, known->path);
 		const struct cache_child *child = parent ? find_child(parent, known->path) : NULL;
 
-		if (parent && (!child || child->stat.czxid != known->czxid))
-			survey->found(CACHE_DELETED, known->path, NULL, survey->arg);
+		if (known->is_dead ||
+			(parent && !parent->is_hidden && (!child || child->stat.czxid != known->czxid) &&
+				inodes_lost(inodes, known->number)))
+			survey->found(CACHE_DELETED, known->path, known->kind, NULL, survey->arg);
 	}
 }
 
 static bool is_in_gap(const struct survey *survey, int64_t zxid)
 {
 	return zxid > survey->from && zxid <= survey->to;
+}
+
+/* Not by our doing, of which the kernel knows. */
+static bool has_new_data(const struct survey *survey, const struct node_stat *stat)
+{
+	return is_in_gap(survey, stat->mzxid) && !cache_is_ours(survey->mount->cache, stat->mzxid);
+}
+
+/* As what the kernel knows the znode at this path; NULL: not at all. */
+static const struct inode_view *find_known(const struct survey *survey, const char *path)
+{
+	const struct inode_view key = { .path = (char *)path };
+	const struct inode_view *end = survey->known + survey->known_count;
+	const struct inode_view *known = NULL;
+
+	if (survey->known_count)
+		known = bsearch(&key, survey->known, survey->known_count, sizeof(key), compare_views);
+	while (known && known > survey->known && compare_views(known - 1, &key) == 0)
+		known--;
+	while (known && known < end && known->is_dead && compare_views(known, &key) == 0)
+		known++; /* those before it */
+	return known && known < end && compare_views(known, &key) == 0 ? known : NULL;
+}
+
+/* Whether its data changed, or it became something else, as a file does that is given a child. */
+static bool has_changed(const struct survey *survey, const struct inode_view *known, const struct node_info *info)
+{
+	return has_new_data(survey, &info->stat) ||
+		(known && known->czxid == info->stat.czxid &&
+			!inodes_match(survey->mount->inodes, known, &info->stat, info->data));
 }
 
 static void find_news_of(struct survey *survey, const struct place *place, const struct cache_child *child)
@@ -228,21 +265,32 @@ static void find_news_of(struct survey *survey, const struct place *place, const
 	size_t size = strlen(place->path);
 	size_t name_size = strlen(child->name) + 1;
 	char *path = malloc(size + 1 + name_size);
+	const struct inode_view *known;
 
 	if (!path)
 		return;
 	memcpy(path, place->path, size);
 	path[size] = '/';
 	memcpy(path + size + (in_root ? 0 : 1), child->name, name_size);
+	known = find_known(survey, path);
 	if (is_in_gap(survey, child->stat.czxid)) {
 		/* Where an event told of a death that is not announced yet, it told of the birth after it, too. */
 		if (!inodes_is_announced(survey->mount->inodes, path, child->stat.czxid) &&
 			!inodes_is_mourned(survey->mount->inodes, path))
-			survey->found(CACHE_CREATED, path, &info, survey->arg);
-	} else if (is_in_gap(survey, child->stat.mzxid) && !cache_is_ours(survey->mount->cache, child->stat.mzxid)) {
-		survey->found(CACHE_CHANGED, path, &info, survey->arg);
+			survey->found(CACHE_CREATED, path, KIND_FILE, &info, survey->arg);
+	} else if (has_changed(survey, known, &info)) {
+		survey->found(CACHE_CHANGED, path, known ? known->kind : KIND_FILE, &info, survey->arg);
 	}
 	free(path);
+}
+
+/* The root is nobody's child. */
+static void find_news_of_root(struct survey *survey, const struct place *root)
+{
+	const struct node_info info = { .stat = root->children->stat, .changed = root->children->stat.mtime };
+
+	if (has_new_data(survey, &info.stat))
+		survey->found(CACHE_CHANGED, root->path, KIND_DIRECTORY, &info, survey->arg);
 }
 
 static void find_news(struct survey *survey)
@@ -250,6 +298,8 @@ static void find_news(struct survey *survey)
 	for (size_t i = 0; i < survey->place_count; i++) {
 		const struct place *place = &survey->places[i];
 
+		if (place->children && inode_path_is_root(place->path))
+			find_news_of_root(survey, place);
 		for (size_t j = 0; place->children && j < place->children->count; j++)
 			find_news_of(survey, place, &place->children->list[j]);
 	}

@@ -940,11 +940,209 @@ START_TEST(moved_file_is_mourned_no_more)
 	enum kind kind;
 
 	inodes_died(inodes, "/a"); /* the event of our own move came first */
-	inodes_mourn(inodes, "/a");
+	inodes_mourn(inodes, "/a", &kind);
 	move("/a", file_stat.czxid, "/b", 50);
 	check_state(number, "/b", 50, false);
 	ck_assert_uint_eq(inodes_mourned(inodes, "/a", &kind), 0);
 	ck_assert_uint_eq(inodes_mourned(inodes, "/b", &kind), 0);
+}
+END_TEST
+
+/* --- What is to be announced --- */
+
+START_TEST(news_alone_make_no_inodes)
+{
+	struct inode_news news;
+	struct inode_at *list;
+
+	ck_assert(inodes_expect(inodes, &news, "/a", true, false));
+	ck_assert_int_eq(inodes_at(inodes, "/a", &list), 0);
+	ck_assert_ptr_null(list);
+	ck_assert(inodes_news_is_at(inodes, &news, "/a"));
+	inodes_told(inodes, &news);
+}
+END_TEST
+
+START_TEST(removal_here_ends_the_birth_that_is_not_told)
+{
+	struct inode_news death, birth, next;
+	fuse_ino_t number;
+
+	ck_assert(inodes_expect(inodes, &death, "/a", false, true)); /* of an earlier one */
+	ck_assert(inodes_expect(inodes, &birth, "/a", true, false));
+	number = enter("/a", &file_stat);
+	inodes_buried(inodes, number);
+	ck_assert(inodes_expect(inodes, &next, "/a", true, false)); /* of a later one */
+	ck_assert(!inodes_news_is_late(inodes, &death, 0));
+	ck_assert(inodes_news_is_late(inodes, &birth, file_stat.czxid));
+	ck_assert(inodes_news_is_late(inodes, &birth, 0));
+	ck_assert(!inodes_news_is_late(inodes, &birth, file_stat.czxid + 1));
+	ck_assert(!inodes_news_is_late(inodes, &next, file_stat.czxid + 1));
+	inodes_told(inodes, &death);
+	inodes_told(inodes, &birth);
+	inodes_told(inodes, &next);
+}
+END_TEST
+
+START_TEST(news_follow_their_directory_and_a_change_its_file)
+{
+	struct inode_news below, beside, change, birth;
+	char *path;
+
+	(void)enter("/d/f", &file_stat);
+	ck_assert(inodes_expect(inodes, &below, "/d/x/y", true, false));
+	ck_assert(inodes_expect(inodes, &beside, "/dx", true, false));
+	inodes_moved_below(inodes, "/d", "/e");
+	path = inodes_news_path(inodes, &below);
+	ck_assert_str_eq(path, "/e/x/y");
+	free(path);
+	ck_assert(inodes_news_is_at(inodes, &beside, "/dx"));
+	ck_assert(!inodes_news_is_late(inodes, &below, 0));
+
+	ck_assert(inodes_expect(inodes, &birth, "/d/f", true, false));
+	ck_assert(inodes_expect(inodes, &change, "/d/f", false, false));
+	move("/d/f", file_stat.czxid, "/g", 50);
+	ck_assert(inodes_news_is_late(inodes, &birth, file_stat.czxid));
+	ck_assert(inodes_news_is_at(inodes, &birth, "/d/f"));
+	ck_assert(inodes_news_is_at(inodes, &change, "/g"));
+	inodes_told(inodes, &below);
+	inodes_told(inodes, &beside);
+	inodes_told(inodes, &birth);
+	inodes_told(inodes, &change);
+}
+END_TEST
+
+START_TEST(death_of_what_is_there_again_leaves_it_another_inode)
+{
+	enum kind kind;
+	fuse_ino_t number = inodes_enter_announced(inodes, "/a", &file_stat, NULL);
+
+	inodes_mourn_announced(inodes, "/a");
+	ck_assert_uint_eq(inodes_mourned(inodes, "/a", &kind), number);
+	inodes_death_told(inodes, number);
+	ck_assert_uint_ne(enter("/a", &file_stat), number);
+}
+END_TEST
+
+START_TEST(what_was_made_here_is_not_taken_for_what_died)
+{
+	enum kind kind;
+	fuse_ino_t number = enter("/a", &file_stat);
+
+	ck_assert_int_eq(inodes_made_here(inodes, "/a"), 0);
+	inodes_announced(inodes, number);
+	inodes_mourn_announced(inodes, "/a");
+	ck_assert_uint_eq(inodes_mourned(inodes, "/a", &kind), 0);
+	ck_assert_int_eq(inodes_made_here(inodes, "/a"), file_stat.czxid);
+}
+END_TEST
+
+START_TEST(birth_that_was_foretold_is_told_once)
+{
+	ck_assert_uint_ne(inodes_enter_unborn(inodes, "/a"), 0);
+	(void)enter("/a", &file_stat); /* somebody looked it up first */
+	ck_assert(inodes_foretold(inodes, "/a"));
+	ck_assert(!inodes_foretold(inodes, "/a"));
+}
+END_TEST
+
+static void check_living(const char *path, fuse_ino_t number, bool is_dead)
+{
+	struct inode_view *list;
+	ssize_t count = inodes_living(inodes, &list);
+	int found = 0;
+
+	for (ssize_t i = 0; i < count; i++) {
+		if (strcmp(list[i].path, path) == 0) {
+			ck_assert_uint_eq(list[i].number, number);
+			ck_assert_int_eq(list[i].is_dead, is_dead);
+			found++;
+		}
+		inode_view_release(&list[i]);
+	}
+	free(list);
+	ck_assert_int_eq(found, number ? 1 : 0);
+}
+
+START_TEST(death_that_nobody_told_of_is_found_once)
+{
+	fuse_ino_t number = enter("/d", &directory_stat), data;
+	struct inode_view view;
+	enum kind kind;
+
+	data = inodes_enter(inodes, INODE_DATA, "/d", &directory_stat, NULL);
+	check_living("/d", number, false);
+	ck_assert(inodes_lost(inodes, number));
+	ck_assert(!inodes_lost(inodes, number));
+	ck_assert_int_eq(inodes_look(inodes, data, &view), 0);
+	ck_assert(view.is_dead);
+	inode_view_release(&view);
+	ck_assert_uint_eq(inodes_mourned(inodes, "/d", &kind), number);
+	inodes_death_told(inodes, number);
+	check_living("/d", 0, false);
+	ck_assert(inodes_lost(inodes, 4711)); /* nobody knows it any more, so nobody has told */
+}
+END_TEST
+
+START_TEST(dead_inode_is_listed_unless_its_death_is_to_be_told)
+{
+	struct inode_news change, death;
+	fuse_ino_t number = enter("/a", &file_stat);
+
+	ck_assert(inodes_expect(inodes, &change, "/a", false, false));
+	inodes_died(inodes, "/a");
+	check_living("/a", number, true);
+	ck_assert(inodes_expect(inodes, &death, "/a", false, true));
+	check_living("/a", 0, false);
+	inodes_told(inodes, &death);
+	check_living("/a", number, true);
+	inodes_buried(inodes, number);
+	check_living("/a", 0, false);
+	inodes_told(inodes, &change);
+}
+END_TEST
+
+START_TEST(another_kind_of_what_is_there_is_not_dead)
+{
+	struct node_stat stat = file_stat;
+	fuse_ino_t directory;
+
+	(void)enter("/a", &stat);
+	stat.data_length = 0;
+	stat.num_children = 1;
+	directory = enter("/a", &stat);
+	check_living("/a", directory, false);
+}
+END_TEST
+
+START_TEST(change_remembers_what_was_known_before)
+{
+	struct inode_news first, second, unknown;
+	enum kind kind;
+
+	(void)enter("/a", &file_stat);
+	ck_assert(inodes_expect(inodes, &first, "/a", false, false));
+	ck_assert(inodes_expect(inodes, &second, "/a", false, false));
+	ck_assert(inodes_expect(inodes, &unknown, "/b", false, false));
+	ck_assert(inodes_news_kind(inodes, &first, &kind));
+	ck_assert_int_eq(kind, KIND_FILE);
+	ck_assert(!inodes_news_kind(inodes, &unknown, &kind));
+	inodes_kind_told(inodes, &first, KIND_DIRECTORY);
+	inodes_told(inodes, &first);
+	ck_assert(inodes_news_kind(inodes, &second, &kind));
+	ck_assert_int_eq(kind, KIND_DIRECTORY);
+	inodes_told(inodes, &second);
+	inodes_told(inodes, &unknown);
+}
+END_TEST
+
+START_TEST(without_memory_there_are_no_news)
+{
+	struct inode_news news;
+
+	unit_fail_allocation(1);
+	ck_assert(!inodes_expect(inodes, &news, "/a", true, false));
+	ck_assert(unit_end_failure());
 }
 END_TEST
 
@@ -1008,7 +1206,7 @@ START_TEST(reborn_inode_stands_for_the_new_znode)
 
 	again.czxid = 30;
 	inodes_died(inodes, "/a");
-	inodes_mourn(inodes, "/a");
+	inodes_mourn(inodes, "/a", &kind);
 	if (_i == 0) {
 		inodes_reborn(inodes, number, 30);
 		check_state(number, "/a", 30, false);
@@ -1023,7 +1221,7 @@ START_TEST(reborn_inode_stands_for_the_new_znode)
 	ck_assert_uint_eq(enter("/a", &again), number);
 	check_state(number, "/a", 30, false);
 	inodes_died(inodes, "/a"); /* it can die again, and that is announced */
-	inodes_mourn(inodes, "/a");
+	inodes_mourn(inodes, "/a", &kind);
 	ck_assert_uint_ne(inodes_mourned(inodes, "/a", &kind), 0);
 	inodes_reborn(inodes, 4711, 30); /* nobody */
 }
@@ -1062,6 +1260,17 @@ static void add_unborn_and_moved(TCase *tcase)
 	tcase_add_test(tcase, moved_file_is_mourned_no_more);
 	tcase_add_loop_test(tcase, reborn_inode_stands_for_the_new_znode, 0, 2);
 	tcase_add_test(tcase, unborn_inode_is_not_reborn);
+	tcase_add_test(tcase, news_alone_make_no_inodes);
+	tcase_add_test(tcase, removal_here_ends_the_birth_that_is_not_told);
+	tcase_add_test(tcase, news_follow_their_directory_and_a_change_its_file);
+	tcase_add_test(tcase, death_of_what_is_there_again_leaves_it_another_inode);
+	tcase_add_test(tcase, what_was_made_here_is_not_taken_for_what_died);
+	tcase_add_test(tcase, birth_that_was_foretold_is_told_once);
+	tcase_add_test(tcase, death_that_nobody_told_of_is_found_once);
+	tcase_add_test(tcase, dead_inode_is_listed_unless_its_death_is_to_be_told);
+	tcase_add_test(tcase, another_kind_of_what_is_there_is_not_dead);
+	tcase_add_test(tcase, change_remembers_what_was_known_before);
+	tcase_add_test(tcase, without_memory_there_are_no_news);
 	tcase_add_test(tcase, without_memory_what_was_moved_is_dead);
 	tcase_add_test(tcase, plain_mount_has_files_for_links);
 }
