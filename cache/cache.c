@@ -611,7 +611,9 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 			.auth_failed = on_auth_failed,
 			.arg = cache },
 	};
-	const struct writer_config writer = { .chroot = config->chroot, .timeout = config->timeout };
+	const struct writer_config writer = { .chroot = config->chroot,
+		.acl = config->acl,
+		.timeout = config->timeout };
 
 	cache->hosts = strdup(config->servers);
 	cache->chroot = strdup(config->chroot);

@@ -49,6 +49,7 @@ struct cache_config {
 	const char *servers;		       /* "host:port,…" */
 	const char *chroot;		       /* "" or "/app" */
 	const struct credentials *credentials; /* borrowed until cache_free */
+	struct acl_list *acl;		       /* of new znodes; NULL: open to everybody. A reference is taken */
 	int session_timeout;		       /* ms */
 	int timeout;			       /* ms a call may wait for the server */
 	int ttl;			       /* ms, where the server takes no watch */

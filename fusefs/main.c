@@ -227,6 +227,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.servers = options->servers.hosts,
 		.chroot = options->servers.chroot,
 		.credentials = &options->credentials,
+		.acl = options->acl,
 		.session_timeout = options->session_timeout,
 		.timeout = options->timeout,
 		.ttl = options->ttl,
