@@ -54,6 +54,7 @@ struct cache_config {
 	int timeout;			       /* ms a call may wait for the server */
 	int ttl;			       /* ms, where the server takes no watch */
 	size_t size;			       /* bytes of memory for what is cached */
+	bool with_access; /* tell of each znode who may read it: takes a reading of its ACL at least every 5 s */
 	cache_changed_cb *changed;
 	void *changed_arg;
 	/* The same for what others did alone: CREATED, CHANGED, DELETED, each znode's in order, after changed was called for it, on
@@ -106,6 +107,7 @@ struct cache_child {
 	const char *name;
 	struct node_stat stat;
 	struct bytes *data; /* if it is CACHE_CHILD_DATA long and can be read, else NULL */
+	struct node_access access;
 };
 
 struct cache_children {

@@ -232,6 +232,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.timeout = options->timeout,
 		.ttl = options->ttl,
 		.size = options->cache_size,
+		.with_access = options->allow_other,
 		.changed = on_changed,
 		.changed_arg = mount,
 		.connected = holder_connected,

@@ -166,7 +166,7 @@ static const char USAGE[] =
 	"  acl=WHO          who may do what with new files: everybody everything (open,\n"
 	"                     the default), only who has our credentials (creator),\n"
 	"                     others read (read), or an ACL: SCHEME:ID:PERMISSIONS[\\,...]\n"
-	"  allow_other      let other users in, as far as permissions go\n"
+	"  allow_other      let other users in: they may read what everybody may\n"
 	"  auth_file=FILE   credentials to show the servers, a line each:\n"
 	"                     digest USER:PASSWORD\n"
 	"  cache_size=SIZE  memory for cached znodes, default 64M\n"
