@@ -5,6 +5,7 @@
 # make check-asan      both under the address and undefined behaviour sanitizers
 # make check-tsan      both under the thread sanitizer
 # make check-valgrind  the unit tests under valgrind
+# make check-fuzz      each fuzz target for a moment; fuzz: for FUZZ_SECONDS (60), with clang
 # make lint            format, static analysis, layers, manual page; format: reformats all C files
 # make demo, bench     shows it; measures it
 # make install         to $(DESTDIR)$(PREFIX); uninstall. With PREFIX=/usr, "mount -t zkfs" and fstab find it
@@ -48,7 +49,7 @@ $(call need,$(CC) -DTHREADED -E -x c -include zookeeper/zookeeper.h /dev/null,li
 $(call need,$(CC) -E -x c -include md5.h /dev/null,libmd-dev,build)
 $(call need,$(CC) -E -x c -include uthash.h /dev/null,uthash-dev,build)
 endif
-ifneq ($(filter check-%,$(goals)),)
+ifneq ($(filter-out check-fuzz,$(filter check-%,$(goals))),)
 $(call need,pkg-config --modversion check,check,test)
 endif
 
@@ -151,6 +152,30 @@ check-both: $(unit_programs) $(BUILD)/zkfs
 		END { failed += 2 - ended; printf "%d passed, %d failed", passed, failed; \
 			if (skipped) printf ", %d skipped", skipped; print ""; exit failed > 0 }' && exit $$status
 
+# --- Fuzzing ---
+
+FUZZ_SECONDS ?= 60
+fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+fuzz_programs := $(fuzz_sources:tests/fuzz/%.c=$(BUILD)/%)
+# What they test, and what that needs: they are to be built in seconds.
+fuzz_objects := $(patsubst %,$(BUILD)/%.o,$(addprefix cache/,acl credentials node servers wire util/buf util/bytes util/log) \
+	$(addprefix fusefs/,names options symlink transaction))
+
+fuzz: FORCE
+	$(call need,command -v clang,clang,fuzz)$(call need,ls "$$(clang -print-resource-dir)"/lib/*/libclang_rt.fuzzer*.a,\
+	libclang-rt-dev,fuzz)$(at)$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=clang SANITIZE=address,undefined \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' fuzz-programs
+	tests/fuzz/run --seconds $(FUZZ_SECONDS) $(fuzz_programs:$(BUILD)/%=$(BUILD)/fuzz/%)
+
+check-fuzz:
+	$(at)$(MAKE) --no-print-directory FUZZ_SECONDS=2 fuzz
+
+fuzz-programs: $(fuzz_programs)
+
+$(fuzz_programs): $(BUILD)/%: $(BUILD)/tests/fuzz/%.o $(fuzz_objects)
+	$(quiet) LD $@
+	$(at)$(link) -fsanitize=fuzzer -o $@ $^ $(libs)
+
 demo: $(BUILD)/zkfs
 	scripts/demo
 
@@ -224,8 +249,8 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all check check-unit check-mount check-valgrind check-asan check-tsan check-both demo bench lint lint-format \
-	lint-tidy lint-cppcheck lint-shell lint-layers lint-manpage format install uninstall clean FORCE
+.PHONY: all check check-unit check-mount check-valgrind check-asan check-tsan check-both check-fuzz fuzz fuzz-programs \
+	demo bench lint lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-manpage format install uninstall clean FORCE
 
 -include $(objects:.o=.d) $(unit_sources:%.c=$(BUILD)/%.d) $(fake_sources:%.c=$(BUILD)/%.d) $(BUILD)/tests/unit/unit.d
--include $(wildcard $(BUILD)/tests/bench/*.d)
+-include $(wildcard $(BUILD)/tests/bench/*.d $(BUILD)/tests/fuzz/*.d)

@@ -87,18 +87,46 @@ static void fetch_done(const struct stream_reply *reply, void *arg)
 	free(fetch);
 }
 
-static int send_fetch(struct cache *cache, const char *path, enum tree_query query, enum stream_read read)
+static void access_done(const struct stream_reply *reply, void *arg)
+{
+	struct fetch *fetch = arg;
+
+	tree_access(fetch->cache->tree, fetch->path, reply, clock_now());
+	free(fetch);
+}
+
+static struct fetch *fetch_new(struct cache *cache, const char *path, enum tree_query query, enum stream_read read)
 {
 	size_t size = strlen(path) + 1;
 	struct fetch *fetch = malloc(sizeof(*fetch) + size);
-	int err = -ENOMEM;
 
 	if (!fetch)
-		return err;
+		return NULL;
 	fetch->cache = cache;
 	fetch->query = query;
 	fetch->read = read;
 	memcpy(fetch->path, path, size);
+	return fetch;
+}
+
+/* The ACL, right before the znode is read: both are answered in one turn. If it cannot be sent, it is read after. */
+static void send_access(struct cache *cache, const char *path)
+{
+	struct fetch *fetch = fetch_new(cache, path, TREE_NODE, STREAM_ACL);
+
+	if (fetch && stream_send(cache->stream, STREAM_ACL, path, access_done, fetch) < 0)
+		free(fetch);
+}
+
+static int send_fetch(struct cache *cache, const char *path, enum tree_query query, enum stream_read read)
+{
+	struct fetch *fetch = fetch_new(cache, path, query, read);
+	int err = -ENOMEM;
+
+	if (!fetch)
+		return err;
+	if (cache->with_access && query == TREE_NODE && read != STREAM_ACL)
+		send_access(cache, path);
 	err = stream_send(cache->stream, read, path, fetch_done, fetch);
 	if (err)
 		free(fetch);
@@ -265,6 +293,7 @@ static void list_take_child(struct list *list, size_t index, int error, const st
 
 	if (!error) {
 		child->stat = info->stat;
+		child->access = info->access;
 		if (info->data && info->data->size == CACHE_CHILD_DATA)
 			child->data = bytes_get(info->data);
 	} else if (error != -ENOENT) {
@@ -611,7 +640,9 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 			.auth_failed = on_auth_failed,
 			.arg = cache },
 	};
-	const struct writer_config writer = { .chroot = config->chroot, .timeout = config->timeout };
+	const struct writer_config writer = { .chroot = config->chroot,
+		.acl = config->acl,
+		.timeout = config->timeout };
 
 	cache->hosts = strdup(config->servers);
 	cache->chroot = strdup(config->chroot);
@@ -623,6 +654,8 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 	if (!cache->hosts || !cache->chroot || !cache->tree || !cache->writer || !cache->session || !cache->own ||
 		!cache->makings)
 		return false;
+	if (config->with_access)
+		tree_want_access(cache->tree);
 	writer_attach(cache->writer, cache->session);
 	cache->stream = stream_new(&stream);
 	return cache->stream != NULL;
@@ -638,6 +671,7 @@ struct cache *cache_new(const struct cache_config *config)
 	pthread_mutex_init(&cache->changes_lock, NULL);
 	clock_init_condition(&cache->news);
 	cache->timeout = config->timeout;
+	cache->with_access = config->with_access;
 	cache->changed = config->changed;
 	cache->foreign = config->foreign;
 	cache->resumed = config->resumed;

@@ -49,10 +49,12 @@ struct cache_config {
 	const char *servers;		       /* "host:port,…" */
 	const char *chroot;		       /* "" or "/app" */
 	const struct credentials *credentials; /* borrowed until cache_free */
+	struct acl_list *acl;		       /* of new znodes; NULL: open to everybody. A reference is taken */
 	int session_timeout;		       /* ms */
 	int timeout;			       /* ms a call may wait for the server */
 	int ttl;			       /* ms, where the server takes no watch */
 	size_t size;			       /* bytes of memory for what is cached */
+	bool with_access; /* tell of each znode who may read it: takes a reading of its ACL at least every 5 s */
 	cache_changed_cb *changed;
 	void *changed_arg;
 	/* The same for what others did alone: CREATED, CHANGED, DELETED, each znode's in order, after changed was called for it, on
@@ -105,6 +107,7 @@ struct cache_child {
 	const char *name;
 	struct node_stat stat;
 	struct bytes *data; /* if it is CACHE_CHILD_DATA long and can be read, else NULL */
+	struct node_access access;
 };
 
 struct cache_children {

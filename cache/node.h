@@ -49,13 +49,21 @@ struct acl_list {
 struct acl_list *acl_list_get(struct acl_list *acl);
 void acl_list_put(struct acl_list *acl);
 
+/* Whether everybody may read a znode, by its ACL (world:anyone:r), and until when that may be trusted (ms, clock_now): no event tells
+ * of another ACL. All zero: not known. */
+struct node_access {
+	bool is_public;
+	int64_t until;
+};
+
 /* One answer about a znode. Who is given one by a callback borrows it. */
 struct node_info {
 	struct node_stat stat;
 	int64_t changed;    /* ms: mtime, for a parent when a child's birth or death was last seen, if that is later */
 	struct bytes *data; /* NULL where it was not asked for or cannot be read */
-	struct listing *children; /* NULL where not asked for */
-	int data_error;		  /* 0, or -errno why data cannot be read though the znode is there (-EACCES) */
+	struct listing *children;  /* NULL where not asked for */
+	struct node_access access; /* known where the cache was asked to (cache_config), with data */
+	int data_error;		   /* 0, or -errno why data cannot be read though the znode is there (-EACCES) */
 };
 
 /* Takes references of its own: to is a copy of from that must be released. */

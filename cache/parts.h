@@ -36,6 +36,7 @@ struct cache {
 	cache_state_cb *state_changed;
 	void *state_arg;
 	size_t size;
+	bool with_access;
 	_Atomic(bool) is_watching;
 	_Atomic(bool) is_reading;
 	_Atomic(uint64_t) events[WIRE_DATA_CHANGED + 1], gaps;

@@ -75,6 +75,7 @@ static void permit_free(struct permit *permit)
 
 static void permit_end(struct permit *permit, int error)
 {
+	tree_access_changed(permit->cache->tree, permit->path); /* perhaps, whatever the error */
 	permit->done(error, NULL, permit->arg);
 	permit_free(permit);
 }

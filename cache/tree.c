@@ -9,6 +9,8 @@
 
 #include "cache/util/paths.h"
 
+enum { READ_BIT = 1 << 0, ACCESS_UNIT = 100 /* ms */ };
+
 enum part {
 	PART_STAT = 1,	   /* stat is what the server has */
 	PART_DATA = 2,	   /* and so is data */
@@ -16,6 +18,8 @@ enum part {
 	PART_ABSENT = 8,   /* there is no such znode */
 	PART_SECRET = 16,  /* its data cannot be read */
 	PART_NAMES = 32,   /* every child is among children, or is a node here */
+	PART_ACCESS = 64,  /* it is known who may read it, */
+	PART_PUBLIC = 128, /* and that is everybody */
 };
 
 enum {
@@ -58,9 +62,10 @@ struct node {
 	/* Its Stat, without what is in the directory: where there is none, pzxid is the czxid and the counts are 0. */
 	int64_t czxid, mzxid, ctime, mtime, ephemeral_owner;
 	int32_t version, aversion, data_length;
-	uint32_t epoch;	 /* in which parts was learned */
-	uint32_t events; /* that the node was told of, or its children's births and deaths */
-	uint32_t sets;	 /* those of them that told of its data */
+	uint32_t epoch;	      /* in which parts was learned */
+	uint32_t events;      /* that the node was told of, or its children's births and deaths */
+	uint32_t sets;	      /* those of them that told of its data */
+	uint32_t access_read; /* in ACCESS_UNITs: when PART_ACCESS was */
 	char name[];
 };
 
@@ -72,6 +77,7 @@ struct tree {
 	size_t limit, bytes; /* bytes: of nodes and what is in them */
 	int ttl;
 	bool is_watching;
+	bool with_access;
 	uint32_t epoch;
 	uint64_t hits, misses;
 	uint64_t last_serial;
@@ -107,6 +113,11 @@ struct tree *tree_new(size_t limit, int ttl)
 	tree->ttl = ttl;
 	tree->epoch = 1;
 	return tree;
+}
+
+void tree_want_access(struct tree *tree)
+{
+	tree->with_access = true;
 }
 
 /* --- Nodes and memory --- */
@@ -337,12 +348,27 @@ static bool is_valid_locked(const struct tree *tree, const struct node *node, un
 	return true;
 }
 
-static void fill_locked(const struct node *node, enum tree_query query, struct node_info *info)
+static int64_t access_end(const struct node *node)
+{
+	return (int64_t)node->access_read * ACCESS_UNIT + TREE_UNSEEN_MS;
+}
+
+/* Whether it is known who may read it, as far as anybody wants to know. */
+static bool has_access_locked(const struct tree *tree, const struct node *node, int64_t now)
+{
+	if (!tree->with_access)
+		return true;
+	return node->epoch == tree->epoch && (node->parts & PART_ACCESS) && now < access_end(node);
+}
+
+static void fill_locked(const struct tree *tree, const struct node *node, enum tree_query query, struct node_info *info)
 {
 	const struct directory *directory = node->directory;
 
 	memset(info, 0, sizeof(*info));
 	info->stat = stat_of(node);
+	if (tree->with_access && (node->parts & PART_ACCESS))
+		info->access = (struct node_access){ (node->parts & PART_PUBLIC) != 0, access_end(node) };
 	info->changed = directory && directory->changed > node->mtime ? directory->changed : node->mtime;
 	if (query == TREE_CHILDREN)
 		info->children = directory ? listing_get(directory->children) : NULL;
@@ -350,6 +376,12 @@ static void fill_locked(const struct node *node, enum tree_query query, struct n
 		info->data_error = -EACCES;
 	else
 		info->data = bytes_get(node->data);
+}
+
+static bool is_known_locked(const struct tree *tree, const struct node *node, int64_t now)
+{
+	return is_valid_locked(tree, node, PART_STAT | PART_DATA, now) ||
+		is_valid_locked(tree, node, PART_STAT | PART_SECRET, now);
 }
 
 /* Whether the query can be answered from memory; if so, how. */
@@ -363,8 +395,7 @@ static bool is_answered_locked(const struct tree *tree, const struct node *node,
 	}
 	if (query == TREE_CHILDREN)
 		return is_valid_locked(tree, node, PART_STAT | PART_CHILDREN, now);
-	return is_valid_locked(tree, node, PART_STAT | PART_DATA, now) ||
-		is_valid_locked(tree, node, PART_STAT | PART_SECRET, now);
+	return is_known_locked(tree, node, now) && has_access_locked(tree, node, now);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -399,12 +430,15 @@ static bool is_absent_locked(struct tree *tree, const struct node *node, const c
 }
 
 /* Contents that are probably still good and not small are verified rather than fetched again. */
-static enum stream_read choose_read(const struct node *node, enum tree_query query)
+static enum stream_read choose_read(const struct tree *tree, const struct node *node, enum tree_query query,
+	int64_t now)
 {
 	enum { SMALL = 4096 };
 
 	if (query == TREE_CHILDREN)
 		return STREAM_CHILDREN;
+	if (tree->with_access && is_known_locked(tree, node, now))
+		return STREAM_ACL;
 	return node->data && node->data->size > SMALL ? STREAM_EXISTS : STREAM_GET;
 }
 
@@ -453,8 +487,8 @@ static struct tree_waiter *end_fetch_locked(struct tree *tree, struct node *node
 	return waiters;
 }
 
-static int wait_locked(struct tree *tree, struct node *node, enum tree_query query, struct tree_waiter *waiter,
-	enum stream_read *read)
+static int wait_locked(struct tree *tree, struct node *node, enum tree_query query, int64_t now,
+	struct tree_waiter *waiter, enum stream_read *read)
 {
 	int step = is_fetched(node, query) ? TREE_WAITING : TREE_FETCH;
 	struct fetch *fetch =
@@ -464,7 +498,7 @@ static int wait_locked(struct tree *tree, struct node *node, enum tree_query que
 		return -ENOMEM;
 	LL_PREPEND(fetch->waiters, waiter);
 	if (step == TREE_FETCH)
-		*read = choose_read(node, query);
+		*read = choose_read(tree, node, query, now);
 	return step;
 }
 
@@ -490,10 +524,10 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 			tree->hits++;
 			step = TREE_READY;
 			if (*error == 0)
-				fill_locked(node, query, info);
+				fill_locked(tree, node, query, info);
 		} else {
 			tree->misses++;
-			step = wait_locked(tree, node, query, waiter, read);
+			step = wait_locked(tree, node, query, now, waiter, read);
 		}
 	}
 	pthread_mutex_unlock(&tree->lock);
@@ -517,6 +551,8 @@ static bool take_stat_locked(struct tree *tree, struct node *node, const struct 
 	bool same_children = same && pzxid_of(node) == stat->pzxid;
 	struct directory *directory;
 
+	if (!same || node->epoch != tree->epoch)
+		node->parts &= (uint8_t) ~(PART_ACCESS | PART_PUBLIC);
 	if (!set_stat_locked(tree, node, stat)) {
 		node->parts = 0;
 		return false;
@@ -580,17 +616,64 @@ static bool take_children_locked(struct tree *tree, struct node *node, struct li
 	return true;
 }
 
+static bool is_public(const struct acl_list *acl)
+{
+	for (uint32_t i = 0; acl && i < acl->count; i++) {
+		if ((acl->list[i].perms & READ_BIT) && strcmp(acl->list[i].scheme, "world") == 0 &&
+			strcmp(acl->list[i].id, "anyone") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Takes the reply to a reading of the ACL, by which we may be kept out: then so is everybody. 0 or the error. */
+static int take_access_locked(struct tree *tree, struct node *node, const struct stream_reply *reply, int64_t now)
+{
+	if (reply->error && reply->error != -EACCES)
+		return reply->error;
+	if (!reply->error && !take_stat_locked(tree, node, &reply->stat, now))
+		return -ENOMEM;
+	node->parts &= (uint8_t)~PART_PUBLIC;
+	node->parts |= PART_ACCESS;
+	if (!reply->error && is_public(reply->acl))
+		node->parts |= PART_PUBLIC;
+	node->access_read = (uint32_t)(now / ACCESS_UNIT);
+	return 0;
+}
+
+/* What is to be read next for an answer, as take_reply_locked gives it: the data, or who may read it. */
+static int read_rest_locked(struct tree *tree, struct node *node, enum stream_read *read, int64_t now)
+{
+	unsigned known = node->epoch == tree->epoch ? node->parts : 0;
+
+	if (*read == STREAM_ACL && !((known & PART_STAT) && (known & (PART_DATA | PART_SECRET)))) {
+		*read = STREAM_GET;
+		return 1;
+	}
+	if (*read != STREAM_ACL && !has_access_locked(tree, node, now)) {
+		*read = STREAM_ACL;
+		return 1;
+	}
+	return 0;
+}
+
 /* Gives the error for the waiters, or 1: *read must be sent first. */
 static int take_reply_locked(struct tree *tree, struct node *node, enum tree_query query, enum stream_read *read,
 	const struct stream_reply *reply, int64_t now)
 {
 	if (reply->error == -ENOENT)
 		take_absence_locked(tree, node, now);
+	if (*read == STREAM_ACL) {
+		int error = take_access_locked(tree, node, reply, now);
+
+		return error ? error : read_rest_locked(tree, node, read, now);
+	}
 	if (reply->error == -EACCES && *read == STREAM_GET) {
 		/* Who may not read the data may still see the Stat (exists needs no permission). */
 		drop_data(tree, node);
 		*read = STREAM_EXISTS;
-		node->parts = PART_SECRET;
+		node->parts =
+			PART_SECRET | (node->epoch == tree->epoch ? node->parts & (PART_ACCESS | PART_PUBLIC) : 0);
 		node->epoch = tree->epoch;
 		return 1;
 	}
@@ -600,7 +683,7 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 		if (!take_stat_locked(tree, node, &reply->stat, now))
 			return -ENOMEM;
 		node->parts |= PART_SECRET;
-		return 0;
+		return read_rest_locked(tree, node, read, now);
 	}
 	if (!take_stat_locked(tree, node, &reply->stat, now))
 		return -ENOMEM;
@@ -612,7 +695,7 @@ static int take_reply_locked(struct tree *tree, struct node *node, enum tree_que
 		*read = STREAM_GET; /* it has changed meanwhile */
 		return 1;
 	}
-	return 0;
+	return query == TREE_NODE ? read_rest_locked(tree, node, read, now) : 0;
 }
 
 struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_query query, enum stream_read *read,
@@ -627,12 +710,35 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 	*again = *error == 1;
 	if (!*again) {
 		if (*error == 0)
-			fill_locked(node, query, info);
+			fill_locked(tree, node, query, info);
 		waiters = end_fetch_locked(tree, node, query);
 		evict_locked(tree, node);
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return waiters;
+}
+
+void tree_access(struct tree *tree, const char *path, const struct stream_reply *reply, int64_t now)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path);
+	if (node)
+		(void)take_access_locked(tree, node, reply, now); /* what is missing then is read again */
+	evict_locked(tree, node);
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void tree_access_changed(struct tree *tree, const char *path)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&tree->lock);
+	node = find_locked(tree, path);
+	if (node)
+		node->parts &= (uint8_t) ~(PART_ACCESS | PART_PUBLIC);
+	pthread_mutex_unlock(&tree->lock);
 }
 
 /* --- What makes stale --- */
@@ -807,7 +913,7 @@ bool tree_wants_names(struct tree *tree, const char *path, int64_t now, enum str
 			free(*parent);
 			*parent = NULL;
 		}
-		*read = choose_read(node, TREE_CHILDREN);
+		*read = choose_read(tree, node, TREE_CHILDREN, now);
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return *parent != NULL;

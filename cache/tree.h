@@ -7,7 +7,7 @@
  *  - a break of the stream: tree_broken begins a new epoch. Entries of an older epoch are served again only once a reply of
  *    this one has shown that mzxid (data) or pzxid (children) are what they were.
  *  - a change of our own that made no event (we may not read the znode, or there is no watch): tree_changed_by_us.
- *  - time: what no event would tell of (listings, absent names, unreadable znodes: rule 6) is trusted for TREE_UNSEEN_MS, and
+ *  - time: what no event would tell of (listings, absent names, unreadable znodes, who may read one: rule 6) is trusted for TREE_UNSEEN_MS, and
  *    everything for ttl where the server took no watch (rule 7).
  *
  * tree_ask is for any thread, and so is what a change of ours does once the stream has passed it. Everything else that changes what
@@ -57,6 +57,11 @@ struct tree_stats {
 /* limit: bytes; ttl: ms, for a server that takes no watch. NULL: no memory. */
 struct tree *tree_new(size_t limit, int ttl);
 
+/* From now on no answer to TREE_NODE is given without the access (struct node_info), which is trusted for TREE_UNSEEN_MS: nothing tells
+ * of another ACL. So what tree_ask wants to be read may be the ACL, and for anything else of a TREE_NODE the caller may send a
+ * STREAM_ACL right before, whose reply goes to tree_access. Before the first question. */
+void tree_want_access(struct tree *tree);
+
 /* No waiter may be left. NULL is fine. */
 void tree_free(struct tree *tree);
 
@@ -69,6 +74,12 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
  * with *error and *info for all of them (*info as above). If *again: answers nobody, and *read must be sent for this path. */
 struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_query query, enum stream_read *read,
 	const struct stream_reply *reply, int64_t now, bool *again, int *error, struct node_info *info);
+
+/* Takes the reply to a STREAM_ACL that was sent ahead of a read. */
+void tree_access(struct tree *tree, const char *path, const struct stream_reply *reply, int64_t now);
+
+/* We have given the znode another ACL. Any thread. */
+void tree_access_changed(struct tree *tree, const char *path);
 
 /* An event of the watch; wall is the time of day in ms. */
 void tree_event(struct tree *tree, enum wire_event_type type, const char *path, int64_t wall);

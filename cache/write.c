@@ -35,6 +35,7 @@ struct change {
 
 struct writer {
 	char *chroot;
+	struct acl_list *acl; /* of new nodes; NULL: open */
 	int timeout;
 	struct session *session;
 
@@ -55,6 +56,7 @@ struct writer *writer_new(const struct writer_config *config)
 		free(writer);
 		return NULL;
 	}
+	writer->acl = acl_list_get(config->acl);
 	writer->timeout = config->timeout;
 	pthread_mutex_init(&writer->lock, NULL);
 	return writer;
@@ -70,6 +72,7 @@ void writer_free(struct writer *writer)
 	if (!writer)
 		return;
 	pthread_mutex_destroy(&writer->lock);
+	acl_list_put(writer->acl);
 	free(writer->chroot);
 	free(writer);
 }
@@ -436,6 +439,11 @@ static size_t acl_size(const struct acl_list *acl)
 	return size;
 }
 
+static struct acl_list *acl_of(const struct writer *writer, const struct write_step *step)
+{
+	return step->verb == WRITE_CREATE && !step->acl ? writer->acl : step->acl;
+}
+
 int writer_submit(struct writer *writer, const struct write_step *steps, int count, write_cb *done, void *arg)
 {
 	struct change *change;
@@ -456,13 +464,13 @@ int writer_submit(struct writer *writer, const struct write_step *steps, int cou
 		change->steps[i] = steps[i];
 		change->steps[i].path = whole_path(writer, steps[i].path);
 		change->steps[i].data = bytes_get(steps[i].data);
-		change->steps[i].acl = acl_list_get(steps[i].acl);
+		change->steps[i].acl = acl_list_get(acl_of(writer, &steps[i]));
 		change->count++;
 		if (!change->steps[i].path) {
 			change_free(change);
 			return -ENOMEM;
 		}
-		size += strlen(change->steps[i].path) + (size_t)size_of(&steps[i]) + acl_size(steps[i].acl) +
+		size += strlen(change->steps[i].path) + (size_t)size_of(&steps[i]) + acl_size(change->steps[i].acl) +
 			STEP_OVERHEAD;
 	}
 	if (size > PACKET_MAX || !make_names(change)) {

@@ -28,7 +28,9 @@ struct writer;
 
 struct writer_config {
 	const char *chroot; /* "" or "/app"; copied */
-	int timeout;	    /* ms; once there has been no server for so long, changes wait for it only for a moment */
+	struct acl_list
+		*acl; /* of what a CREATE makes that names none; NULL: open to everybody. A reference is taken */
+	int timeout;  /* ms; once there has been no server for so long, changes wait for it only for a moment */
 };
 
 /* NULL: no memory. The session must be given by writer_attach before the first change. */

@@ -383,7 +383,7 @@ static void reply_dead(fuse_req_t req, fuse_ino_t number, enum kind kind)
 	const struct node_stat gone = { 0 };
 	struct fuse_entry_param entry = { .ino = number };
 
-	(void)attr_fill(mount, number, INODE_NODE, kind, &gone, NULL, 0, &entry.attr);
+	(void)attr_fill(mount, number, INODE_NODE, kind, &gone, NULL, 0, NULL, &entry.attr);
 	if (fuse_reply_entry(req, &entry) < 0)
 		inodes_forget(mount->inodes, number, 1);
 }
@@ -471,7 +471,8 @@ static fuse_ino_t enter_made(struct mount *mount, const struct item *item, enum 
 	}
 	if (!number)
 		return 0;
-	(void)attr_fill(mount, number, INODE_NODE, kind, &stat, item->info.data, item->info.changed, attr);
+	(void)attr_fill(mount, number, INODE_NODE, kind, &stat, item->info.data, item->info.changed,
+		&item->info.access, attr);
 	return number;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "cache/util/clock.h"
 #include "fusefs/announce.h"
 #include "fusefs/files.h"
 #include "fusefs/names.h"
@@ -23,8 +24,22 @@ static struct timespec time_of(int64_t ms)
 	return (struct timespec){ .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
 }
 
+/* Others may go through any directory, for to ZooKeeper only the ACL of what they reach matters; and look where a link leads is
+ * op_readlink's, for the kernel asks nothing of its mode. Gives for how long that is known, in s. */
+static double restrict_mode(const struct mount *mount, const struct node_access *access, struct stat *attr)
+{
+	int64_t left = access ? access->until - clock_now() : 0;
+
+	if (!mount->options->allow_other)
+		return NOTIFY_KERNEL_TIMEOUT;
+	if ((left <= 0 || !access->is_public) && !S_ISLNK(attr->st_mode))
+		attr->st_mode &= (mode_t) ~(S_IRGRP | S_IROTH);
+	return left > 0 ? (double)left / 1000 : 0;
+}
+
 double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
-	const struct node_stat *stat, const struct bytes *data, int64_t changed, struct stat *attr)
+	const struct node_stat *stat, const struct bytes *data, int64_t changed, const struct node_access *access,
+	struct stat *attr)
 {
 	static const mode_t modes[] = { [KIND_FILE] = S_IFREG | 0644,
 		[KIND_DIRECTORY] = S_IFDIR | 0755,
@@ -33,6 +48,7 @@ double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, e
 	size_t size = is_directory ? 0 : (size_t)stat->data_length;
 	bool is_unsaved = !is_directory && kind != KIND_SYMLINK && files_unsaved_size(mount->files, number, &size);
 	const char *target;
+	double keep;
 
 	if (kind == KIND_SYMLINK && data)
 		(void)symlink_decode(data->data, data->size, &target, &size);
@@ -48,7 +64,8 @@ double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, e
 		.st_mtim = time_of(is_directory ? changed : stat->mtime),
 	};
 	attr->st_ctim = attr->st_atim = attr->st_mtim;
-	return cache_is_watching(mount->cache) && !is_unsaved ? NOTIFY_KERNEL_TIMEOUT : 0;
+	keep = restrict_mode(mount, access, attr);
+	return cache_is_watching(mount->cache) && !is_unsaved ? keep : 0;
 }
 
 /* The inode's file or directory is open here, though its znode is gone or another: it stays as it was. Or there is none yet. */
@@ -61,7 +78,7 @@ static bool reply_last_seen(struct pending *pending)
 	if (!files_last_stat(pending->mount->files, inode->number, &last) &&
 		!directories_last_stat(pending->mount->directories, inode->number, &last))
 		return false;
-	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, NULL, last.mtime, &attr);
+	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &last, NULL, last.mtime, NULL, &attr);
 	attr.st_nlink = inode->czxid == INODE_UNBORN && !inode->is_dead ? 1 : 0;
 	pending_reply_attr(pending, &attr, 0);
 	return true;
@@ -85,7 +102,7 @@ static void reply_attr(struct pending *pending, int error, const struct node_inf
 	}
 	files_told(pending->mount->files, inode->number, info);
 	keep = attr_fill(pending->mount, inode->number, inode->type, inode->kind, &info->stat, info->data,
-		info->changed, &attr);
+		info->changed, &info->access, &attr);
 	if (pending->flag) /* a paged reader asks, before it reads: for it, the size is that of what is saved */
 		attr.st_size = info->stat.data_length;
 	if (inode->number == FUSE_ROOT_ID)

@@ -41,7 +41,7 @@ static void reply_entry(struct pending *pending, const struct node_info *info, b
 		inodes_announced(mount->inodes, number);
 	files_told(mount->files, number, info);
 	keep = attr_fill(mount, number, type, inodes_kind(mount->inodes, type, pending->path, stat, info->data), stat,
-		info->data, info->changed, &attr);
+		info->data, info->changed, &info->access, &attr);
 	if (type == INODE_DATA && stat->data_length == 0 && !is_new)
 		keep = 0; /* there only while it is open */
 	pending_reply_entry(pending, &attr, keep);
@@ -73,7 +73,7 @@ static bool reply_unborn(struct pending *pending)
 		inodes_forget(mount->inodes, number, 1);
 		return false;
 	}
-	(void)attr_fill(mount, number, INODE_NODE, KIND_FILE, &stat, NULL, stat.mtime, &attr);
+	(void)attr_fill(mount, number, INODE_NODE, KIND_FILE, &stat, NULL, stat.mtime, NULL, &attr);
 	pending_reply_entry(pending, &attr, 0);
 	return true;
 }
@@ -93,7 +93,7 @@ static bool reply_announced(struct pending *pending)
 	}
 	if (!number)
 		return false;
-	(void)attr_fill(mount, number, INODE_NODE, kind, &gone, NULL, 0, &attr);
+	(void)attr_fill(mount, number, INODE_NODE, kind, &gone, NULL, 0, NULL, &attr);
 	pending_reply_entry(pending, &attr, 0);
 	return true;
 }
@@ -305,6 +305,15 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 		pending_fail(pending, err);
 }
 
+/* The kernel lets everybody ask. */
+static bool may_read(const struct pending *pending, const struct node_info *info)
+{
+	const struct fuse_ctx *caller = fuse_req_ctx(pending->req);
+
+	return !pending->mount->options->allow_other || info->access.is_public || caller->uid == 0 ||
+		caller->uid == pending->mount->uid;
+}
+
 static void readlink_read(int error, const struct node_info *info, void *arg)
 {
 	struct pending *pending = arg;
@@ -318,6 +327,8 @@ static void readlink_read(int error, const struct node_info *info, void *arg)
 	}
 	if (!error && (!info->data || !symlink_decode(info->data->data, info->data->size, &target, &size)))
 		error = -EINVAL;
+	if (!error && !may_read(pending, info))
+		error = -EACCES;
 	if (error)
 		pending_fail(pending, error);
 	else

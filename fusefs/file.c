@@ -188,7 +188,8 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 	if (pending->flag) /* it was made by this request */
 		inodes_announced(mount->inodes, inode->number);
 	set_handle(&pending->file, file);
-	keep = attr_fill(mount, inode->number, inode->type, KIND_FILE, &node->stat, NULL, node->changed, &attr);
+	keep = attr_fill(mount, inode->number, inode->type, KIND_FILE, &node->stat, NULL, node->changed, &node->access,
+		&attr);
 	/* A ".data" without data is there as long as somebody has it open. */
 	if (!pending_reply_create(pending, &attr, inode->type == INODE_DATA ? 0 : keep))
 		file_put(file);
@@ -248,7 +249,7 @@ static void reply_unborn(struct pending *pending)
 		return;
 	}
 	set_handle(&pending->file, file);
-	(void)attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node.stat, NULL, node.stat.mtime, &attr);
+	(void)attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node.stat, NULL, node.stat.mtime, NULL, &attr);
 	if (!pending_reply_create(pending, &attr, 0))
 		file_put(file);
 }
@@ -418,7 +419,7 @@ static void truncated(int error, const struct node_stat *stat, struct bytes *dat
 		pending_fail(pending, error);
 		return;
 	}
-	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, stat, data, stat->mtime, &attr);
+	(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, stat, data, stat->mtime, NULL, &attr);
 	/* Not to be kept: the kernel takes this answer even if something newer was told meanwhile (fuse_do_setattr). */
 	pending_reply_attr(pending, &attr, 0);
 }
@@ -501,7 +502,7 @@ static void touch_saved(int error, void *arg)
 		return;
 	}
 	(void)attr_fill(pending->mount, pending->inode.number, pending->inode.type, KIND_FILE, &stat, NULL, stat.mtime,
-		&attr);
+		NULL, &attr);
 	pending_reply_attr(pending, &attr, 0);
 }
 

@@ -20,9 +20,11 @@ void op_statfs(fuse_req_t req, fuse_ino_t number);
 
 /* What stat(2) says of an inode, of this number, that the znode's info is shown as. changed: as in struct node_info. Unsaved
  * bytes of its open files count (files.h). Gives for how long the kernel may keep it, in s.
- * data: the znode's; only that of a symlink matters. */
+ * data: the znode's; only that of a symlink matters. access: where other users are let in, they are shown to be able to read what
+ * everybody may read; NULL: not known, so nobody may, and the kernel is to ask again. */
 double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, enum kind kind,
-	const struct node_stat *stat, const struct bytes *data, int64_t changed, struct stat *attr);
+	const struct node_stat *stat, const struct bytes *data, int64_t changed, const struct node_access *access,
+	struct stat *attr);
 
 /* xattr.c */
 void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size);

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/acl.h"
+
 /* mount(8)'s are those of util-linux's libmount.h. */
 enum {
 	EXIT_FAILED = 1,
@@ -38,6 +40,7 @@ struct words {
 	bool is_foreground, is_fake, is_sloppy;
 	int debug, strict, allow_other, read_only, no_symlinks; /* fuse_opt sets ints */
 	char *quantities[QUANTITIES];
+	char *acl;
 	char *auth_file;
 	char *notify;
 	char *mount_options; /* a list for libfuse */
@@ -72,6 +75,7 @@ static const struct fuse_opt rows[] = {
 	FUSE_OPT_KEY("--version", KEY_VERSION),
 	FUSE_OPT_KEY("-t ", KEY_TYPE),
 
+	VALUED("acl=%s", acl),
 	VALUED("auth_file=%s", auth_file),
 	VALUED("notify=%s", notify),
 	VALUED("cache_size=%s", quantities[CACHE_SIZE]),
@@ -159,7 +163,10 @@ static const char USAGE[] =
 	"  -V, --version    output version information and exit\n"
 	"\n"
 	"Mount options:\n"
-	"  allow_other      let other users in, as far as permissions go\n"
+	"  acl=WHO          who may do what with new files: everybody everything (open,\n"
+	"                     the default), only who has our credentials (creator),\n"
+	"                     others read (read), or an ACL: SCHEME:ID:PERMISSIONS[\\,...]\n"
+	"  allow_other      let other users in: they may read what everybody may\n"
 	"  auth_file=FILE   credentials to show the servers, a line each:\n"
 	"                     digest USER:PASSWORD\n"
 	"  cache_size=SIZE  memory for cached znodes, default 64M\n"
@@ -410,6 +417,7 @@ static void words_release(struct words *words)
 		free(words->quantities[i]);
 	for (size_t i = 0; i < words->operand_count; i++)
 		free(words->operands[i]);
+	free(words->acl);
 	free(words->auth_file);
 	free(words->notify);
 	free(words->mount_options);
@@ -523,6 +531,38 @@ static enum verdict take_notify(const struct words *words, struct options *optio
 	return MISUSED;
 }
 
+/* "open" needs none. */
+static const char *acl_text(const char *value)
+{
+	static const struct {
+		const char *name, *text;
+	} named[] = { { "creator", "auth::cdrwa" }, { "read", "auth::cdrwa,world:anyone:r" } };
+
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+		if (strcmp(value, named[i].name) == 0)
+			return named[i].text;
+	}
+	return value;
+}
+
+static enum verdict take_acl(const struct words *words, struct options *options)
+{
+	char reason[512];
+	const char *text;
+	int err;
+
+	if (!words->acl || strcmp(words->acl, "open") == 0)
+		return FINE;
+	text = acl_text(words->acl);
+	err = acl_parse(text, strlen(text), &options->acl, reason, sizeof(reason));
+	if (!err)
+		return FINE;
+	if (err == -ENOMEM)
+		return no_memory();
+	log_error("invalid value of option 'acl': %s; expected open, creator, read or an ACL", reason);
+	return MISUSED;
+}
+
 static const char *servers_text(const struct words *words)
 {
 	const char *variable = getenv("ZKFS_SERVERS");
@@ -559,6 +599,19 @@ static enum verdict read_credentials(const struct words *words, struct options *
 		return FINE;
 	log_error("%s", reason);
 	return FAILED;
+}
+
+/* "auth" stands for those whose credentials we show: ZooKeeper would refuse each new znode if there were none. */
+static enum verdict check_acl(const struct words *words, const struct options *options)
+{
+	for (uint32_t i = 0; options->acl && i < options->acl->count; i++) {
+		if (strcmp(options->acl->list[i].scheme, "auth") == 0 && options->credentials.count == 0) {
+			log_error("mount option 'acl=%s' needs credentials: name a file of them with 'auth_file'",
+				words->acl);
+			return MISUSED;
+		}
+	}
+	return FINE;
 }
 
 /* The mode, or -errno. From the filesystem itself: the kernel still has what it cached of one whose daemon is gone. */
@@ -729,9 +782,13 @@ static enum verdict take_all(struct words *words, struct fuse_args *args, struct
 	if (!verdict)
 		verdict = take_notify(words, options);
 	if (!verdict)
+		verdict = take_acl(words, options);
+	if (!verdict)
 		verdict = take_servers(words, options);
 	if (!verdict)
 		verdict = read_credentials(words, options);
+	if (!verdict)
+		verdict = check_acl(words, options);
 	if (!verdict)
 		verdict = check_mountpoint(words, options);
 	if (!verdict)
@@ -785,6 +842,7 @@ void options_release(struct options *options)
 {
 	servers_release(&options->servers);
 	credentials_release(&options->credentials);
+	acl_list_put(options->acl);
 	free(options->mountpoint);
 	memset(options, 0, sizeof(*options));
 }

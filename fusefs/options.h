@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "cache/credentials.h"
+#include "cache/node.h"
 #include "cache/servers.h"
 #include "cache/util/log.h"
 
@@ -30,6 +31,7 @@ struct options {
 	size_t cache_size;   /* bytes */
 	size_t max_data;     /* bytes */
 	struct credentials credentials;
+	struct acl_list *acl; /* of new znodes; NULL: open to everybody */
 };
 
 enum options_outcome {

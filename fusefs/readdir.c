@@ -322,7 +322,8 @@ static bool page_add_entry(struct page *page, const char *name, enum inode_type 
 		inodes_forget(mount->inodes, entry.ino, 1);
 		return false;
 	}
-	keep = attr_fill(mount, entry.ino, type, kind, &child->stat, child->data, child->stat.mtime, &entry.attr);
+	keep = attr_fill(mount, entry.ino, type, kind, &child->stat, child->data, child->stat.mtime, &child->access,
+		&entry.attr);
 	entry.entry_timeout = keep;
 	entry.attr_timeout =
 		type == INODE_NODE && kind != KIND_DIRECTORY ? keep : 0; /* a directory's times: see node_info */

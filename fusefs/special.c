@@ -116,7 +116,7 @@ static void made(int error, const char *path, const struct node_stat *stat, void
 	pending->file.fh = (uintptr_t)file;
 	pending->file.direct_io = true;
 	pending->file.noflush = (pending->file.flags & O_ACCMODE) == O_RDONLY;
-	keep = attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, stat, NULL, stat->mtime, &attr);
+	keep = attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, stat, NULL, stat->mtime, NULL, &attr);
 	/* With no time to keep it, the kernel asks again whenever it comes across the requested name, and is told that it is not there. */
 	if (pending_reply_create(pending, &attr, is_sequential ? 0 : keep)) {
 		if (is_sequential)

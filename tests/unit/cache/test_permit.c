@@ -23,6 +23,7 @@ static struct {
 	int stat_refused, change_refused; /* -errno of the call itself */
 
 	int stats, acls, changes;
+	int forgotten; /* times that who may read it was */
 } ensemble;
 
 static struct acl_list *acl_of(const char *text)
@@ -60,6 +61,13 @@ int stream_send(struct stream *stream, enum stream_read read, const char *path, 
 	}
 	done(&reply, arg);
 	return 0;
+}
+
+void tree_access_changed(struct tree *tree, const char *path)
+{
+	(void)tree;
+	ck_assert_str_eq(path, "/n");
+	ensemble.forgotten++;
 }
 
 int change_submit(struct cache *cache, const char *path, const struct write_step *steps, int count, cache_done_cb *done,
@@ -136,6 +144,7 @@ static void set(const char *text, int error)
 	acl_list_put(acl);
 	ck_assert_int_eq(err, 0);
 	ck_assert_int_eq(end.times, 1);
+	ck_assert_int_gt(ensemble.forgotten, 0);
 	ck_assert_msg(end.error == error, "%d, not %d", end.error, error);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "cache/acl.h"
 #include "tests/unit/unit.h"
 
 static const struct tree_mark no_mark;
@@ -176,6 +177,223 @@ static void reconnect(void)
 	tree_broken(tree);
 	tree_connected(tree, true);
 }
+
+/* The reply to a reading of the ACL, which is this text, or an error. */
+static struct stream_reply acl_reply(const char *text, const struct node_stat *stat, int code)
+{
+	struct stream_reply reply = { .error = code };
+	char reason[64];
+
+	if (!code) {
+		reply.stat = *stat;
+		ck_assert_int_eq(acl_parse(text, strlen(text), &reply.acl, reason, sizeof(reason)), 0);
+	}
+	return reply;
+}
+
+static int reply_acl(const char *path, const char *text, const struct node_stat *stat, int code)
+{
+	struct stream_reply reply = acl_reply(text, stat, code);
+	int answered = reply_with(path, TREE_NODE, &reply);
+
+	acl_list_put(reply.acl);
+	return answered;
+}
+
+/* The same, ahead of what was asked for. */
+static void get_acl(const char *path, const char *text, const struct node_stat *stat, int code)
+{
+	struct stream_reply reply = acl_reply(text, stat, code);
+
+	tree_access(tree, path, &reply, now);
+	acl_list_put(reply.acl);
+}
+
+static void check_access(bool is_public, int64_t until)
+{
+	ck_assert_int_eq(info.access.is_public, is_public);
+	ck_assert_int_eq(info.access.until, until);
+}
+
+/* Asks for it and gets it. */
+static void learn_with_access(const char *path, const char *text)
+{
+	check_fetches(path, TREE_NODE, STREAM_GET);
+	get_acl(path, text, &leaf_stat, 0);
+	ck_assert_int_eq(reply_data(path, &leaf_stat, 7), 1);
+}
+
+/* Asks for it, gets it, and is told that its ACL is to be read as well. */
+static void learn_without_access(const char *path, const struct node_stat *stat)
+{
+	check_fetches(path, TREE_NODE, STREAM_GET);
+	ck_assert_int_eq(reply_data(path, stat, 7), -1);
+	ck_assert_int_eq(read_asked, STREAM_ACL);
+}
+
+START_TEST(access_is_not_told_unless_wanted)
+{
+	learn_data("/a", &leaf_stat, 7);
+	check_access(false, 0);
+}
+END_TEST
+
+START_TEST(access_comes_with_the_node)
+{
+	tree_want_access(tree);
+	learn_with_access("/a", "world:anyone:r");
+	ck_assert_uint_eq(info.data->size, 7);
+	check_access(true, now + TREE_UNSEEN_MS);
+	learn_without_access("/b", &leaf_stat);
+	ck_assert_int_eq(reply_acl("/b", "ip:::1:cdrwa", &leaf_stat, 0), 1);
+	ck_assert_uint_eq(info.data->size, 7);
+	check_access(false, now + TREE_UNSEEN_MS);
+	check_ready("/a", TREE_NODE, 0);
+	check_access(true, now + TREE_UNSEEN_MS);
+	learn_children("/a", &leaf_stat, "x"); /* which need none */
+}
+END_TEST
+
+START_TEST(access_is_trusted_for_a_while)
+{
+	tree_want_access(tree);
+	learn_with_access("/a", "world:anyone:r");
+	now += TREE_UNSEEN_MS - 1;
+	check_ready("/a", TREE_NODE, 0);
+	check_access(true, now + 1);
+	now += 1;
+	check_fetches("/a", TREE_NODE, STREAM_ACL);
+	ck_assert_int_eq(ask_as(1, "/a", TREE_NODE), TREE_WAITING);
+	read_asked = STREAM_ACL;
+	ck_assert_int_eq(reply_acl("/a", "auth::cdrwa", &leaf_stat, 0), 2);
+	ck_assert_uint_eq(info.data->size, 7); /* from memory */
+	check_access(false, now + TREE_UNSEEN_MS);
+}
+END_TEST
+
+START_TEST(public_is_what_anyone_may_read)
+{
+	static const struct {
+		const char *acl;
+		bool is_public;
+	} cases[] = {
+		{ "world:anyone:r", true },
+		{ "world:anyone:cdrwa", true },
+		{ "auth::cdrwa,world:anyone:,world:anyone:r", true },
+		{ "world:anyone:cdwa", false },
+		{ "ip:0.0.0.0/0:r,digest:bob:H=:cdrwa", false },
+		{ "sasl:anyone:r", false },
+	};
+
+	tree_want_access(tree);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		learn_with_access("/a", cases[i].acl);
+		ck_assert_msg(info.access.is_public == cases[i].is_public, "%s", cases[i].acl);
+		tree_event(tree, WIRE_DELETED, "/a", 0);
+	}
+}
+END_TEST
+
+/* Whatever was known of one znode says nothing of another. */
+START_TEST(access_is_that_of_the_very_znode)
+{
+	const struct node_stat other = { .czxid = 11, .mzxid = 20, .pzxid = 11 };
+
+	tree_want_access(tree);
+	learn_with_access("/a", "world:anyone:r");
+	tree_event(tree, WIRE_DELETED, "/a", 0);
+	tree_event(tree, WIRE_CREATED, "/a", 0);
+	learn_without_access("/a", &other);
+	ck_assert_int_eq(reply_acl("/a", "auth::cdrwa", &other, 0), 1);
+	check_access(false, now + TREE_UNSEEN_MS);
+
+	check_fetches("/b", TREE_NODE, STREAM_GET);
+	get_acl("/b", "world:anyone:r", &leaf_stat, 0);
+	ck_assert_int_eq(reply_data("/b", &other, 7), -1);
+	ck_assert_int_eq(read_asked, STREAM_ACL);
+	ck_assert_int_eq(reply_acl("/b", "auth::cdrwa", &other, 0), 1);
+	check_access(false, now + TREE_UNSEEN_MS);
+}
+END_TEST
+
+START_TEST(access_is_learned_anew_after_a_gap)
+{
+	tree_want_access(tree);
+	learn_with_access("/a", "world:anyone:r");
+	reconnect();
+	learn_without_access("/a", &leaf_stat);
+	ck_assert_int_eq(reply_acl("/a", "auth::cdrwa", &leaf_stat, 0), 1);
+	check_access(false, now + TREE_UNSEEN_MS);
+	reconnect();
+	learn_with_access("/a", "world:anyone:r");
+	check_access(true, now + TREE_UNSEEN_MS);
+}
+END_TEST
+
+START_TEST(access_outlives_data_but_not_another_acl_of_ours)
+{
+	tree_want_access(tree);
+	learn_with_access("/a", "world:anyone:r");
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+	ck_assert_int_eq(reply_data("/a", &leaf_stat, 7), 1);
+	check_access(true, now + TREE_UNSEEN_MS);
+	tree_access_changed(tree, "/a");
+	tree_access_changed(tree, "/nothing");
+	check_fetches("/a", TREE_NODE, STREAM_ACL);
+	ck_assert_int_eq(reply_acl("/a", "auth::cdrwa", &leaf_stat, 0), 1);
+	check_access(false, now + TREE_UNSEEN_MS);
+}
+END_TEST
+
+/* The data changed while the ACL was being read. */
+START_TEST(data_is_read_again_for_an_answer)
+{
+	tree_want_access(tree);
+	learn_with_access("/a", "world:anyone:r");
+	now += TREE_UNSEEN_MS;
+	check_fetches("/a", TREE_NODE, STREAM_ACL);
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	ck_assert_int_eq(reply_acl("/a", "world:anyone:r", &some_stat, 0), -1);
+	ck_assert_int_eq(read_asked, STREAM_GET);
+	ck_assert_int_eq(reply_data("/a", &some_stat, 8), 1);
+	ck_assert_uint_eq(info.data->size, 8);
+	check_access(true, now + TREE_UNSEEN_MS);
+}
+END_TEST
+
+START_TEST(access_to_what_we_may_not_read_is_nobodys)
+{
+	tree_want_access(tree);
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+	get_acl("/a", NULL, NULL, -EACCES);
+	ck_assert_int_eq(reply_error("/a", TREE_NODE, -EACCES), -1);
+	ck_assert_int_eq(read_asked, STREAM_EXISTS);
+	ck_assert_int_eq(reply_stat("/a", &leaf_stat), -1);
+	ck_assert_int_eq(read_asked, STREAM_ACL);
+	ck_assert_int_eq(reply_acl("/a", NULL, NULL, -EACCES), 1);
+	ck_assert_int_eq(error, 0);
+	ck_assert_int_eq(info.data_error, -EACCES);
+	check_access(false, now + TREE_UNSEEN_MS);
+}
+END_TEST
+
+START_TEST(access_that_cannot_be_learned_is_an_error)
+{
+	tree_want_access(tree);
+	learn_without_access("/a", &leaf_stat);
+	ck_assert_int_eq(reply_acl("/a", NULL, NULL, -ETIMEDOUT), 1);
+	ck_assert_int_eq(error, -ETIMEDOUT);
+	check_fetches("/a", TREE_NODE, STREAM_ACL);
+	ck_assert_int_eq(reply_acl("/a", NULL, NULL, -ENOENT), 1);
+	ck_assert_int_eq(error, -ENOENT);
+	check_ready("/a", TREE_NODE, -ENOENT);
+	check_fetches("/b", TREE_NODE, STREAM_GET);
+	get_acl("/b", NULL, NULL, -ENOENT);
+	ck_assert_int_eq(reply_error("/b", TREE_NODE, -ENOENT), 1);
+	ck_assert_int_eq(error, -ENOENT);
+}
+END_TEST
 
 START_TEST(one_read_serves_all_who_ask)
 {
@@ -1716,12 +1934,27 @@ static void add_own_and_names(TCase *tcase)
 	tcase_add_test(tcase, who_lists_meanwhile_waits_for_the_names);
 }
 
+static void add_access_tests(TCase *tcase)
+{
+	tcase_add_test(tcase, access_is_not_told_unless_wanted);
+	tcase_add_test(tcase, access_comes_with_the_node);
+	tcase_add_test(tcase, access_is_trusted_for_a_while);
+	tcase_add_test(tcase, public_is_what_anyone_may_read);
+	tcase_add_test(tcase, access_is_that_of_the_very_znode);
+	tcase_add_test(tcase, access_is_learned_anew_after_a_gap);
+	tcase_add_test(tcase, access_outlives_data_but_not_another_acl_of_ours);
+	tcase_add_test(tcase, data_is_read_again_for_an_answer);
+	tcase_add_test(tcase, access_to_what_we_may_not_read_is_nobodys);
+	tcase_add_test(tcase, access_that_cannot_be_learned_is_an_error);
+}
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("tree");
 	TCase *tcase = tcase_create("tree");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	add_access_tests(tcase);
 	tcase_add_test(tcase, one_read_serves_all_who_ask);
 	tcase_add_test(tcase, serves_from_memory_without_end);
 	tcase_add_test(tcase, listing_is_trusted_for_a_while);

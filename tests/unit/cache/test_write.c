@@ -3,6 +3,8 @@
 #include "cache/write.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zookeeper/zookeeper.h>
@@ -27,6 +29,7 @@ static struct {
 		char path[32];
 	} sent[SENT_MAX];
 	int count, answered;
+	char acl[64]; /* of the last create, as "SCHEME:ID:BITS,…" */
 } below;
 
 int64_t clock_now(void)
@@ -87,6 +90,39 @@ int zoo_adelete(zhandle_t *zh, const char *path, int version, void_completion_t 
 	return take(path, NULL, completion, data);
 }
 
+static void note_acl(const struct ACL_vector *acl)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < acl->count; i++)
+		size += (size_t)snprintf(below.acl + size, sizeof(below.acl) - size, "%s%s:%s:%d", i ? "," : "",
+			acl->data[i].id.scheme, acl->data[i].id.id, acl->data[i].perms);
+}
+
+int zoo_acreate2(zhandle_t *zh, const char *path, const char *value, int valuelen, const struct ACL_vector *acl,
+	int mode, string_stat_completion_t completion, const void *data)
+{
+	(void)zh;
+	(void)value;
+	(void)valuelen;
+	(void)mode;
+	(void)completion;
+	note_acl(acl);
+	return take(path, NULL, NULL, data);
+}
+
+int zoo_amulti(zhandle_t *zh, int count, const zoo_op_t *ops, zoo_op_result_t *results, void_completion_t completion,
+	const void *data)
+{
+	(void)zh;
+	(void)results;
+	for (int i = 0; i < count; i++) {
+		if (ops[i].type == ZOO_CREATE_OP)
+			note_acl(ops[i].create_op.acl);
+	}
+	return take(ops[0].create_op.path, NULL, completion, data);
+}
+
 /* Answers the oldest. */
 static void answer(int code, const struct Stat *stat)
 {
@@ -131,16 +167,21 @@ static void check_end(const struct end *end, int error, bool is_unknown)
 	ck_assert_int_eq(end->result.is_unknown, is_unknown);
 }
 
-static void setup(void)
+static void make_writer(struct acl_list *acl)
 {
-	const struct writer_config config = { .chroot = "/app", .timeout = TIMEOUT };
+	const struct writer_config config = { .chroot = "/app", .acl = acl, .timeout = TIMEOUT };
 
-	memset(&below, 0, sizeof(below));
-	below.now = 5000;
-	below.is_connected = true;
 	writer = writer_new(&config);
 	ck_assert_ptr_nonnull(writer);
 	writer_attach(writer, NULL);
+}
+
+static void setup(void)
+{
+	memset(&below, 0, sizeof(below));
+	below.now = 5000;
+	below.is_connected = true;
+	make_writer(NULL);
 }
 
 static void teardown(void)
@@ -296,6 +337,66 @@ START_TEST(what_is_too_large_is_not_sent)
 }
 END_TEST
 
+/* An ACL of one entry, whose strings are the caller's, held once. */
+static struct acl_list *acl_with(const char *scheme, const char *id, int32_t perms)
+{
+	struct acl_list *acl = malloc(sizeof(*acl) + sizeof(acl->list[0]));
+
+	ck_assert_ptr_nonnull(acl);
+	atomic_init(&acl->refs, 1);
+	acl->count = 1;
+	acl->list[0] = (struct acl_entry){ perms, scheme, id };
+	return acl;
+}
+
+/* Submits a create, alone or with a set behind it, and gives what ACL was sent. */
+static const char *acl_sent(struct acl_list *acl, int count)
+{
+	static struct end end;
+	const struct write_step steps[] = { { .verb = WRITE_CREATE, .path = "/new", .acl = acl },
+		{ .verb = WRITE_SET, .path = "/new", .version = -1 } };
+
+	below.acl[0] = '\0';
+	ck_assert_int_eq(writer_submit(writer, steps, count, note, &end), 0);
+	return below.acl;
+}
+
+START_TEST(new_nodes_get_the_acl_of_new_nodes)
+{
+	struct acl_list *acl = acl_with("auth", "", 31), *other = acl_with("ip", "::1", 1);
+
+	for (int count = 1; count <= 2; count++)
+		ck_assert_str_eq(acl_sent(NULL, count), "world:anyone:31");
+	teardown();
+	make_writer(acl);
+	acl_list_put(acl); /* it has one of its own */
+	for (int count = 1; count <= 2; count++) {
+		ck_assert_str_eq(acl_sent(NULL, count), "auth::31");
+		ck_assert_str_eq(acl_sent(other, count), "ip:::1:1");
+	}
+	acl_list_put(other);
+}
+END_TEST
+
+/* It is a part of the packet, which the server would drop the connection for. */
+START_TEST(acl_of_new_nodes_counts)
+{
+	enum { LONG = 600000 };
+	static char id[LONG + 1];
+	struct acl_list *acl = acl_with("x", id, 1);
+	const struct write_step steps[] = { { .verb = WRITE_CREATE, .path = "/a" },
+		{ .verb = WRITE_CREATE, .path = "/b" } };
+	struct end end;
+
+	memset(id, 'x', LONG);
+	teardown();
+	make_writer(acl);
+	acl_list_put(acl);
+	ck_assert_int_eq(writer_submit(writer, steps, 2, note, &end), -EFBIG);
+	check_sent(0, NULL);
+}
+END_TEST
+
 START_TEST(stopped_writer_refuses)
 {
 	static struct end waiting, later;
@@ -323,6 +424,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, answer_is_not_overdue_before_the_change_was_sent);
 	tcase_add_test(tcase, what_is_too_large_is_not_sent);
 	tcase_add_test(tcase, stopped_writer_refuses);
+	tcase_add_test(tcase, new_nodes_get_the_acl_of_new_nodes);
+	tcase_add_test(tcase, acl_of_new_nodes_counts);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

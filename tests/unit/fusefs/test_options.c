@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cache/acl.h"
+
 #include "tests/unit/unit.h"
 
 /* --- The machine, as a test wants it: these take the C library's place in this program --- */
@@ -204,6 +206,7 @@ static void check_is_empty(void)
 	ck_assert_ptr_null(options.servers.hosts);
 	ck_assert_ptr_null(options.servers.chroot);
 	ck_assert_ptr_null(options.mountpoint);
+	ck_assert_ptr_null(options.acl);
 	ck_assert_uint_eq(options.credentials.count, 0);
 }
 
@@ -409,9 +412,9 @@ END_TEST
 
 START_TEST(help_is_answered)
 {
-	static const char *const expected[] = { "Usage: zkfs ", "allow_other", "auth_file=", "cache_size=", "debug",
-		"max_data=", "nosymlinks", "notify=", "ro, rw", "session_timeout=", "strict",
-		"timeout=", "ttl=", "ZKFS_SERVERS" };
+	static const char *const expected[] = { "Usage: zkfs ", "acl=", "allow_other",
+		"auth_file=", "cache_size=", "debug", "max_data=", "nosymlinks", "notify=", "ro, rw",
+		"session_timeout=", "strict", "timeout=", "ttl=", "ZKFS_SERVERS" };
 
 	PARSE("zkfs", "--help");
 	ck_assert_int_eq(outcome, OPTIONS_DONE);
@@ -724,8 +727,8 @@ END_TEST
 
 START_TEST(options_without_their_value_are_refused)
 {
-	static const char *const valued[] = { "auth_file", "cache_size", "max_data", "session_timeout", "timeout",
-		"ttl", "context", "comment" };
+	static const char *const valued[] = { "acl", "auth_file", "cache_size", "max_data", "session_timeout",
+		"timeout", "ttl", "context", "comment" };
 
 	for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
 		char expected[64];
@@ -807,6 +810,70 @@ START_TEST(auth_file_is_read)
 	ck_assert_uint_eq(options.credentials.count, 1);
 	ck_assert_str_eq(options.credentials.list[0].id, "bob:secret");
 	ck_assert_msg(!strstr(args.argv[2], "auth"), "%s", args.argv[2]);
+}
+END_TEST
+
+static void check_acl(const char *value, const char *expected)
+{
+	char file[64], option[256];
+	struct buf text = BUF_INIT;
+
+	(void)snprintf(file, sizeof(file), "%s/auth", directory);
+	write_file(file, "digest bob:secret\n", 0600);
+	(void)snprintf(option, sizeof(option), "auth_file=%s,acl=%s", file, value);
+	PARSE("zkfs", mountpoint, O(option));
+	check_mounts();
+	if (options.acl)
+		acl_format(options.acl, &text);
+	ck_assert(buf_append(&text, "", 1));
+	ck_assert_str_eq(text.data, expected);
+	ck_assert_msg(!strstr(args.argv[2], "acl"), "%s", args.argv[2]);
+	buf_release(&text);
+}
+
+START_TEST(acl_of_new_nodes)
+{
+	check_acl("open", "");
+	check_acl("creator", "auth::cdrwa");
+	check_acl("read", "auth::cdrwa,world:anyone:r");
+	check_acl("world:anyone:r\\,digest:bob:H=:rw", "world:anyone:r,digest:bob:H=:rw");
+	check_acl("creator,acl=open", "");
+	PARSE("zkfs", mountpoint, O("acl=world:anyone:r"));
+	check_mounts();
+	ck_assert_ptr_nonnull(options.acl);
+}
+END_TEST
+
+START_TEST(bad_acls_are_named)
+{
+	static const char *const bad[][2] = {
+		{ "acl=", "'acl': it is empty" },
+		{ "acl=everybody", "'acl': 'everybody' is not of the form SCHEME:ID:PERMISSIONS" },
+		{ "acl=world:anyone:r\\,ip:::1:q", "'acl': 'q' are not permissions" },
+		{ "acl=world:anybody:r", "'acl': 'world:anybody:r': the one id" },
+		{ "acl=world:anyone:r\\,", "'acl': an entry is empty" },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		PARSE("zkfs", mountpoint, O(bad[i][0]));
+		check_wrong(2, bad[i][1]);
+		check_is_empty();
+	}
+}
+END_TEST
+
+/* What ZooKeeper would refuse at every birth is refused at the start. */
+START_TEST(an_acl_of_ours_needs_credentials)
+{
+	static const char *const values[] = { "acl=creator", "acl=read", "acl=world:anyone:r\\,auth::rw" };
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		PARSE("zkfs", mountpoint, O(values[i]));
+		check_wrong(2, "needs credentials: name a file of them with 'auth_file'");
+		check_is_empty();
+	}
+	PARSE("mount.zkfs", "zk1:2181", mountpoint, O(values[0]));
+	check_wrong(1, "needs credentials");
 }
 END_TEST
 
@@ -1042,7 +1109,7 @@ START_TEST(memory_may_run_out)
 	bool has_failed;
 
 	(void)snprintf(file, sizeof(file), "%s/auth", directory);
-	(void)snprintf(list, sizeof(list), "auth_file=%s,ro,nodev", file);
+	(void)snprintf(list, sizeof(list), "auth_file=%s,acl=read,nodev", file);
 	words[4] = list;
 	write_file(file, "digest bob:secret\n", 0600);
 	do {
@@ -1097,6 +1164,9 @@ static void add_machine_tests(TCase *tcase)
 	tcase_add_test(tcase, bad_servers_are_named);
 	tcase_add_test(tcase, source_is_as_typed);
 	tcase_add_test(tcase, auth_file_is_read);
+	tcase_add_test(tcase, acl_of_new_nodes);
+	tcase_add_test(tcase, bad_acls_are_named);
+	tcase_add_test(tcase, an_acl_of_ours_needs_credentials);
 	tcase_add_test(tcase, mountpoint_is_made_absolute);
 	tcase_add_test(tcase, mountpoint_may_have_contents);
 	tcase_add_test(tcase, wrong_mountpoints_are_refused);
