@@ -8,12 +8,14 @@
 
 #include "fusefs/verb.h"
 #include "fusefs/verb_create.h"
+#include "fusefs/verb_hold.h"
 #include "fusefs/verb_set.h"
 #include "fusefs/verb_stat.h"
 #include "fusefs/verb_wait.h"
 
 static const struct verb *const verbs[] = {
 	&verb_create,
+	&verb_hold,
 	&verb_set,
 	&verb_stat,
 	&verb_status,

@@ -19,11 +19,13 @@ def expect(words, status, output, what, **more):
 
 
 def usage():
-    for verb in ('create', 'set', 'stat', 'txn', 'status', 'wait'):
+    for verb in ('create', 'set', 'stat', 'txn', 'status', 'wait', 'hold'):
         status, out, err = zkfs(verb, '--help')
         expect_eq((status, out.startswith(f'Usage: zkfs {verb} '), err), (0, True, ''), f'{verb} --help')
         expect_eq(max(map(len, out.splitlines())) <= 90, True, f'{verb} --help: width of lines')
         for words in ((verb,), (verb, '--nonsense', 'x')):
+            if verb == 'hold':
+                words += ('--', 'true')
             message = expect(words, 2, '', ' '.join(words))
             expect_eq(message.splitlines()[-1], f"Try 'zkfs {verb} --help' for more information.", f'{words}')
     expect(('create', 'a', 'b', 'c'), 2, '', 'too many operands')
