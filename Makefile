@@ -198,7 +198,7 @@ $(BUILD)/bench/%:
 c_files := $(sort $(wildcard $(addsuffix *.[ch],cache/ cache/util/ fusefs/ \
 	tests/unit/ tests/unit/*/ tests/fake/ tests/bench/ tests/mount/ tests/fuzz/)))
 c_tidied := $(filter %.c,$(c_files))
-shell_scripts = $(shell find scripts tests .ci -type f -exec awk 'FNR == 1 && (/^$(hash)!.*sh( |$$)/ || FILENAME ~ /\.sh$$/) \
+shell_scripts = fusefs/zkfs.bash $(shell find scripts tests .ci -type f -exec awk 'FNR == 1 && (/^$(hash)!.*sh( |$$)/ || FILENAME ~ /\.sh$$/) \
 	{ print FILENAME }' {} + 2>/dev/null)
 
 lint: lint-format lint-tidy lint-cppcheck lint-shell lint-layers lint-manpage
@@ -234,6 +234,7 @@ bin = $(DESTDIR)$(PREFIX)/bin
 sbin = $(DESTDIR)$(PREFIX)/sbin
 include = $(DESTDIR)$(PREFIX)/include
 man8 = $(DESTDIR)$(PREFIX)/share/man/man8
+completions = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 install: $(BUILD)/zkfs
 	install -D -m 755 $(BUILD)/zkfs $(bin)/zkfs
@@ -242,9 +243,11 @@ install: $(BUILD)/zkfs
 	$(if $(wildcard fusefs/zkfs.h),install -D -m 644 fusefs/zkfs.h $(include)/zkfs.h)
 	install -D -m 644 fusefs/zkfs.8 $(man8)/zkfs.8
 	ln -sfn zkfs.8 $(man8)/mount.zkfs.8
+	install -D -m 644 fusefs/zkfs.bash $(completions)/zkfs
 
 uninstall:
-	rm -f $(bin)/zkfs $(sbin)/mount.zkfs $(man8)/zkfs.8 $(man8)/mount.zkfs.8 $(if $(wildcard fusefs/zkfs.h),$(include)/zkfs.h)
+	rm -f $(bin)/zkfs $(sbin)/mount.zkfs $(man8)/zkfs.8 $(man8)/mount.zkfs.8 $(if $(wildcard fusefs/zkfs.h),$(include)/zkfs.h) \
+		$(completions)/zkfs
 
 clean:
 	rm -rf $(BUILD)

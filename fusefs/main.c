@@ -27,6 +27,7 @@
 #include "fusefs/readdir.h"
 #include "fusefs/readonly.h"
 #include "fusefs/requests.h"
+#include "fusefs/verbs.h"
 #include "fusefs/virtual.h"
 
 /* No handler waits, so a few threads serve any number of requests. */
@@ -336,8 +337,10 @@ int main(int argc, char **argv)
 	int status = EXIT_SUCCESS;
 	enum options_outcome outcome;
 
-	bound_memory();
 	fill_standard_files();
+	if (verbs_has(argc, argv))
+		return verbs_run(argc, argv);
+	bound_memory();
 	outcome = options_parse(&options, &args, &status);
 	if (outcome == OPTIONS_MOUNT && !options.is_fake) {
 		const sigset_t set = stop_signals();

@@ -1,0 +1,541 @@
+/* Two threads. This one runs the command: it hands signals on to the command's process group, and waits for the command's end. The
+ * keeper looks after the file, which may take as long as the servers take to answer.
+ *
+ * The daemon makes the znode again after an expired session, so that it is not there for a while says nothing. It cannot be kept if
+ * somebody has removed it, which is so if it is not there and the session to which it belonged still does something afterwards; if
+ * it is not back a session timeout after there is another session; or if there is no mount any more. */
+#include "fusefs/verb_hold.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fusefs/names.h"
+#include "fusefs/zkfs.h"
+
+enum {
+	LOOK_MS = 5000,	     /* how often the keeper looks without news */
+	LOOK_AGAIN_MS = 100, /* while it does not know */
+	REMOVED_MS = 500,    /* how long it is missing until that is so: an old session's end may be told late */
+	KILL_MS = 5000,	     /* between SIGTERM and SIGKILL */
+	LEAVE_MS = 5000,
+	TIMEOUT_MS = 10000,   /* a session's, if the mount does not tell it */
+	SIGNAL_STATUS = 128,  /* added to the number of the signal that ended the command */
+	PATH_ROOM = 65536 + 1 /* of a path in an extended attribute */
+};
+
+/* Handed on. */
+static const int handed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH };
+
+struct hold {
+	const struct verb *verb;
+	const char *path;
+	char *file; /* the path, with its real name */
+	char *root;
+	bool is_sequential;
+	const char *data;
+	char **command;
+	int fd;
+
+	/* The keeper's */
+	int inotify;
+	int lost[2];	   /* a pipe: written when it cannot be kept; */
+	const char *why;   /* and this is why, set before */
+	char session[32];  /* the one that it was seen with last */
+	int64_t missing;   /* ms: since when it is missing in another session; 0: it is not */
+	int64_t patience;  /* ms: how long it may */
+	sigset_t original; /* the signals that were blocked before */
+	bool has_terminal; /* the command is in its foreground */
+};
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* --- Making it --- */
+
+/* The path that the open file has by now, below the mount's root. False: no memory, or there is no mount. */
+static bool read_znode(const struct hold *hold, char **znode)
+{
+	ssize_t size = -1;
+
+	*znode = malloc(PATH_ROOM);
+	if (*znode)
+		size = fgetxattr(hold->fd, "user.zk.path", *znode, PATH_ROOM - 1);
+	if (size <= 0) {
+		free(*znode);
+		*znode = NULL;
+		return false;
+	}
+	(*znode)[size] = '\0';
+	return true;
+}
+
+static const char *reason_of(int error)
+{
+	switch (error) {
+	case EEXIST:
+		return "it is there already";
+	case ENOENT:
+		return "its parent is not there";
+	case ENOTSUP:
+		return "no znode can have that name";
+	default:
+		return strerror(error);
+	}
+}
+
+static bool make(struct hold *hold)
+{
+	int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | ZKFS_O_EPHEMERAL | ZKFS_O_HELD |
+		(hold->is_sequential ? ZKFS_O_SEQUENTIAL : 0);
+	size_t size = hold->data ? strlen(hold->data) : 0;
+	char *znode;
+
+	hold->fd = open(hold->path, flags, 0644);
+	if (hold->fd < 0) {
+		verb_error(hold->verb, "cannot hold '%s': %s", hold->path, reason_of(errno));
+		return false;
+	}
+	if (size && (write(hold->fd, hold->data, size) != (ssize_t)size || fsync(hold->fd) < 0)) {
+		verb_error(hold->verb, "cannot write '%s': %s", hold->path, strerror(errno));
+		return false;
+	}
+	if (read_znode(hold, &znode)) {
+		hold->file = verb_sibling(hold->path, znode);
+		free(znode);
+	}
+	if (!hold->file)
+		verb_error(hold->verb, "cannot hold '%s': its name cannot be known", hold->path);
+	return hold->file != NULL;
+}
+
+/* --- Keeping it --- */
+
+/* Where the znode is on the mount; the caller frees it. */
+static char *file_of(const struct hold *hold, char *znode)
+{
+	char *file = NULL;
+	char *path = NULL;
+	size_t size = 1;
+	FILE *out = open_memstream(&file, &size);
+	bool in_root = true;
+
+	if (!out)
+		return NULL;
+	(void)fputs(hold->root, out);
+	for (char *rest = znode + 1; rest; in_root = false) {
+		char name[NAMES_MAX + 1];
+
+		path = strsep(&rest, "/");
+		if (name_escape(path, in_root, name) >= 0)
+			(void)fprintf(out, "/%s", name);
+	}
+	(void)fclose(out);
+	return file;
+}
+
+/* That file is in, which is changed meanwhile. */
+static void watch_directory(int inotify, char *file)
+{
+	char *slash = strrchr(file, '/');
+
+	*slash = '\0';
+	(void)inotify_add_watch(inotify, file, IN_CREATE | IN_DELETE | IN_MOVE | IN_ONLYDIR);
+	*slash = '/';
+}
+
+/* What the open file's path leads to. */
+enum sight { THERE, MISSING, ENDED, UNKNOWN };
+
+/* The directory is watched before it is looked at. */
+static enum sight look(const struct hold *hold)
+{
+	struct stat open_file, found;
+	enum sight sight = UNKNOWN;
+	char *znode, *file;
+
+	if (!read_znode(hold, &znode))
+		return errno == ENOTCONN || errno == ECONNABORTED ? ENDED : UNKNOWN;
+	file = file_of(hold, znode);
+	if (file && fstat(hold->fd, &open_file) == 0) {
+		watch_directory(hold->inotify, file);
+		if (lstat(file, &found) == 0)
+			sight = found.st_ino == open_file.st_ino && found.st_dev == open_file.st_dev ? THERE : MISSING;
+		else
+			sight = errno == ENOENT ? MISSING : errno == ENOTCONN ? ENDED : UNKNOWN;
+	}
+	free(file);
+	free(znode);
+	return sight;
+}
+
+/* The mount's session, and its timeout (ms). False: there is none that a server knows of right now. */
+static bool read_session(const struct hold *hold, char *id, size_t room, int64_t *timeout)
+{
+	static const char connected[] = "connected";
+	struct buf session = BUF_INIT;
+	const char *value = NULL;
+	size_t size = 0;
+	bool is_connected = false;
+
+	if (verb_read_control(hold->root, "session", &session) == 0 && session.size) {
+		value = verb_value(&session, "state", &size);
+		is_connected = value && size == strlen(connected) && memcmp(value, connected, size) == 0;
+		value = verb_value(&session, "timeout", &size);
+		*timeout = value ? strtoll(value, NULL, 10) : 0;
+		value = verb_value(&session, "id", &size);
+		(void)snprintf(id, room, "%.*s", value ? (int)size : 0, value ? value : "");
+	}
+	buf_release(&session);
+	return is_connected && *id;
+}
+
+/* Whether a session does something: it is asked to. The one that it was seen with may have ended without knowing it. */
+static bool does_something(const struct hold *hold)
+{
+	static const char check[] = "check /\n";
+	struct buf result = BUF_INIT;
+	struct buf text = BUF_INIT;
+	int err;
+
+	(void)buf_append(&text, check, sizeof(check) - 1);
+	err = verb_submit(hold->root, &text, &result);
+	buf_release(&text);
+	buf_release(&result);
+	return !err;
+}
+
+/* The session that the znode belongs to, or, if it is not there, belonged to. Empty: the servers do not tell. */
+static void read_owner(const struct hold *hold, char *id, size_t room)
+{
+	ssize_t size = fgetxattr(hold->fd, "user.zk.ephemeralOwner", id, room - 1);
+
+	id[size > 0 ? size : 0] = '\0';
+}
+
+/* It is there, and this is the mount's session. False: it may be gone with the session before. */
+static bool is_in(struct hold *hold, const char *session)
+{
+	char owner[sizeof(hold->session)];
+
+	if (strcmp(session, hold->session) != 0) {
+		read_owner(hold, owner, sizeof(owner));
+		if (strcmp(session, owner) != 0)
+			return false;
+		(void)snprintf(hold->session, sizeof(hold->session), "%s", owner);
+	}
+	hold->missing = 0;
+	return true;
+}
+
+/* Why it cannot be kept, or NULL. *is_sure: it is there. */
+static const char *judge(struct hold *hold, bool *is_sure)
+{
+	char id[sizeof(hold->session)] = "";
+	int64_t timeout = 0;
+	enum sight sight = look(hold);
+	bool is_same;
+
+	*is_sure = false;
+	if (sight == ENDED)
+		return "the mount has ended";
+	if (sight == UNKNOWN || (sight == MISSING && !does_something(hold)))
+		return NULL;
+	if (!read_session(hold, id, sizeof(id), &timeout))
+		return NULL;
+	if (timeout)
+		hold->patience = timeout;
+	if (sight == MISSING)
+		sight = look(hold); /* it may have been made again meanwhile */
+	if (sight == THERE)
+		*is_sure = is_in(hold, id);
+	if (sight != MISSING)
+		return NULL;
+	is_same = strcmp(id, hold->session) == 0;
+	if (!hold->missing)
+		hold->missing = now();
+	if (now() - hold->missing <= (is_same ? REMOVED_MS : hold->patience))
+		return NULL;
+	return is_same ? "somebody has removed it" : "it was not made again after the session had expired";
+}
+
+static void *keeper_main(void *arg)
+{
+	_Alignas(struct inotify_event) char events[8192];
+	struct hold *hold = arg;
+	struct pollfd news = { .fd = hold->inotify, .events = POLLIN };
+	bool is_sure;
+
+	while (!(hold->why = judge(hold, &is_sure))) {
+		(void)poll(&news, 1, is_sure ? LOOK_MS : LOOK_AGAIN_MS);
+		while (read(hold->inotify, events, sizeof(events)) > 0)
+			;
+	}
+	(void)!write(hold->lost[1], "", 1);
+	return NULL;
+}
+
+static bool keep(struct hold *hold)
+{
+	pthread_t keeper;
+
+	hold->patience = TIMEOUT_MS;
+	read_owner(hold, hold->session, sizeof(hold->session));
+	hold->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (hold->inotify < 0 || pipe2(hold->lost, O_CLOEXEC) < 0 ||
+		pthread_create(&keeper, NULL, keeper_main, hold) != 0 || pthread_detach(keeper) != 0) {
+		verb_error(hold->verb, "cannot look after '%s': %s", hold->file, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* --- The command --- */
+
+/* In the child. It ends when this process does, for then the znode does, too. */
+_Noreturn static void run_command(const struct hold *hold, pid_t parent)
+{
+	(void)setpgid(0, 0);
+	if (hold->has_terminal)
+		(void)tcsetpgrp(STDIN_FILENO, getpid()); /* SIGTTOU is blocked still */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(VERB_CANNOT_HOLD);
+	(void)pthread_sigmask(SIG_SETMASK, &hold->original, NULL);
+	(void)execvp(hold->command[0], hold->command);
+	verb_error(hold->verb, "cannot run '%s': %s", hold->command[0], strerror(errno));
+	_exit(errno == ENOENT ? VERB_NOT_FOUND : VERB_CANNOT_RUN);
+}
+
+static void give_terminal(const struct hold *hold, pid_t group)
+{
+	if (hold->has_terminal)
+		(void)tcsetpgrp(STDIN_FILENO, group);
+}
+
+/* The command was stopped from the terminal: so are we, and it goes on when we do. */
+static void stop_with(const struct hold *hold, pid_t command)
+{
+	give_terminal(hold, getpgrp());
+	(void)raise(SIGSTOP);
+	give_terminal(hold, command);
+	(void)kill(-command, SIGCONT);
+}
+
+/* The exit status, or -1: it runs on. */
+static int reap(const struct hold *hold, pid_t command)
+{
+	int status;
+
+	while (waitpid(command, &status, WNOHANG | WUNTRACED) == command) {
+		if (WIFEXITED(status))
+			return WEXITSTATUS(status);
+		if (WIFSIGNALED(status))
+			return SIGNAL_STATUS + WTERMSIG(status);
+		if (hold->has_terminal)
+			stop_with(hold, command);
+	}
+	return -1;
+}
+
+/* Hands on what has come. */
+static void hand_on(int signals, pid_t command)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGTTOU) {
+			(void)kill(-command, (int)info.ssi_signo);
+			if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP)
+				(void)kill(-command, SIGCONT); /* one that is stopped takes it, too */
+		}
+	}
+}
+
+static void end_group(pid_t command, int signal)
+{
+	(void)kill(-command, signal);
+	(void)kill(-command, SIGCONT);
+}
+
+/* Until the command's end, and when the znode cannot be kept, that of its group. Gives the exit status. */
+static int attend(const struct hold *hold, pid_t command, int signals)
+{
+	struct pollfd waits[] = { { .fd = signals, .events = POLLIN }, { .fd = hold->lost[0], .events = POLLIN } };
+	bool is_lost = false;
+	char byte;
+	int64_t end = 0;
+	int status;
+
+	while ((status = reap(hold, command)) < 0) {
+		int64_t left = is_lost && end ? end - now() : -1;
+
+		(void)poll(waits, is_lost ? 1 : 2, is_lost && end ? (int)(left > 0 ? left : 0) : -1);
+		hand_on(signals, command);
+		if (!is_lost && waits[1].revents && read(hold->lost[0], &byte, 1) == 1) {
+			verb_error(hold->verb, "cannot keep '%s': %s: ending the command", hold->file, hold->why);
+			is_lost = true;
+			end = now() + KILL_MS;
+			end_group(command, SIGTERM);
+		} else if (is_lost && end && now() >= end) {
+			end_group(command, SIGKILL);
+			end = 0;
+		}
+	}
+	if (!is_lost)
+		return status;
+	/* The command itself has ended; what it has started in its group has as long. */
+	while (end && kill(-command, 0) == 0 && now() < end)
+		(void)poll(NULL, 0, LOOK_AGAIN_MS);
+	end_group(command, SIGKILL);
+	return VERB_CANNOT_HOLD;
+}
+
+/* Lets the znode go, and waits for that, so that whoever waited for us can take the name. Not without a server: it goes when there is
+ * one. */
+static void leave(const struct hold *hold)
+{
+	int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	struct pollfd news = { .fd = inotify, .events = POLLIN };
+	char id[sizeof(hold->session)];
+	int64_t end = now() + LEAVE_MS;
+	int64_t timeout;
+	struct stat held, found;
+	char *znode = NULL;
+	char *file = NULL;
+
+	if (read_znode(hold, &znode))
+		file = file_of(hold, znode);
+	if (file && inotify >= 0 && fstat(hold->fd, &held) == 0) {
+		watch_directory(inotify, file);
+		(void)close(hold->fd);
+		while (now() < end && lstat(file, &found) == 0 && found.st_ino == held.st_ino &&
+			read_session(hold, id, sizeof(id), &timeout))
+			(void)poll(&news, 1, LOOK_AGAIN_MS);
+	}
+	free(file);
+	free(znode);
+}
+
+static int run_held(struct hold *hold)
+{
+	pid_t parent = getpid();
+	pid_t command;
+	sigset_t set;
+	int signals;
+	int status;
+
+	if (!make(hold) || setenv("ZKFS_HELD", hold->file, 1) < 0)
+		return VERB_CANNOT_HOLD;
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(handed_on) / sizeof(handed_on[0]); i++)
+		(void)sigaddset(&set, handed_on[i]);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigaddset(&set, SIGTTOU); /* of our own tcsetpgrp, from the background */
+	(void)pthread_sigmask(SIG_BLOCK, &set, &hold->original);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	hold->has_terminal = isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+	if (signals < 0 || !keep(hold))
+		return VERB_CANNOT_HOLD;
+	command = fork();
+	if (command < 0) {
+		verb_error(hold->verb, "cannot start a process: %s", strerror(errno));
+		return VERB_CANNOT_HOLD;
+	}
+	if (command == 0)
+		run_command(hold, parent);
+	(void)setpgid(command, command); /* whoever is first */
+	status = attend(hold, command, signals);
+	give_terminal(hold, getpgrp());
+	leave(hold);
+	return status;
+}
+
+/* --- The command line --- */
+
+/* -1: go on; else the exit status. */
+static int parse(struct hold *hold, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "sequential", no_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int option, separator;
+
+	while ((option = getopt_long(argc, argv, "+sh", options, NULL)) != -1) {
+		if (option != 's')
+			return option == 'h' ? verb_help(hold->verb) : verb_misused(hold->verb);
+		hold->is_sequential = true;
+	}
+	for (separator = optind; separator < argc && strcmp(argv[separator], "--") != 0;)
+		separator++;
+	if (optind == argc)
+		verb_error(hold->verb, "missing path");
+	else if (separator >= argc - 1)
+		verb_error(hold->verb, "missing '--' and a command");
+	else if (separator == optind || separator > optind + 2)
+		verb_error(hold->verb, separator == optind ? "missing path" : "too many operands before '--'");
+	else {
+		hold->path = argv[optind];
+		hold->data = separator == optind + 2 ? argv[optind + 1] : NULL;
+		hold->command = argv + separator + 1;
+		return -1;
+	}
+	return verb_misused(hold->verb);
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+	struct hold hold = { .verb = verb, .fd = -1, .inotify = -1, .lost = { -1, -1 } };
+	int status = parse(&hold, argc, argv);
+
+	if (status >= 0)
+		return status;
+	status = VERB_CANNOT_HOLD;
+	hold.root = verb_mount(verb, hold.path, NULL);
+	if (hold.root)
+		status = run_held(&hold);
+	(void)fflush(NULL);
+	_exit(status); /* the keeper may be in a call that takes its time, with what is not to be freed yet */
+}
+
+const struct verb verb_hold = {
+	.name = "hold",
+	.usage = "Usage: zkfs hold [OPTION]... PATH [DATA] -- COMMAND [ARGUMENT]...\n"
+		 "Run a command, and have the file PATH on a mounted zkfs be an ephemeral znode for as\n"
+		 "long as it runs, or until this process ends, however that happens.\n"
+		 "\n"
+		 "  -s, --sequential  append ZooKeeper's ten digits to the name; the command finds the\n"
+		 "                    real one in $ZKFS_HELD\n"
+		 "  -h, --help        display this help and exit\n"
+		 "\n"
+		 "Signals are handed on to the command's process group. After an expired session the\n"
+		 "znode is made again. If it cannot be kept, for somebody has removed it, the group is\n"
+		 "sent SIGTERM, and 5 seconds later SIGKILL.\n"
+		 "\n"
+		 "Exit status is the command's, 128+N if signal N ended it, 125 if the znode cannot be\n"
+		 "made or kept, 126 if the command cannot be run, 127 if it is not found, 2 for wrong\n"
+		 "usage.\n",
+	.run = run,
+};

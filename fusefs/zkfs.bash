@@ -1,0 +1,54 @@
+# Bash completion of zkfs(8)'s verbs and options; make install puts it where bash-completion looks.
+
+_zkfs() {
+	local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} i words=
+	local prev=${COMP_WORDS[COMP_CWORD - 1]}
+
+	COMPREPLY=()
+	if [ "$COMP_CWORD" = 1 ]; then
+		words='create hold set stat status txn wait -d -f -h -o -r -V --help --version'
+	elif [[ $cur == -* ]]; then
+		case $verb in
+		create) words='-e --ephemeral -s --sequential -c --container -p --parents --ttl' ;;
+		hold) words='-s --sequential --' ;;
+		set) words='--version' ;;
+		stat | status) words='--json' ;;
+		txn) ;;
+		wait) words='--exists --gone --changed --equals --timeout' ;;
+		*) words='-d -f -h -o -r -V --help --version' ;;
+		esac
+		words="$words --help"
+	elif [ "$verb" = hold ]; then
+		# What follows -- is another command's line.
+		for ((i = 2; i < COMP_CWORD; i++)); do
+			if [ "${COMP_WORDS[i]}" = -- ]; then
+				if declare -F _command_offset >/dev/null; then
+					_command_offset $((i + 1))
+				elif [ $((i + 1)) = "$COMP_CWORD" ]; then
+					mapfile -t COMPREPLY < <(compgen -c -- "$cur")
+				else
+					mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+				fi
+				return
+			fi
+		done
+	elif [ "$prev" = -o ]; then
+		words='allow_other auth_file= cache_size= debug max_data= nosymlinks notify= ro rw session_timeout= strict timeout= ttl='
+		compopt -o nospace 2>/dev/null
+	fi
+	if [ -n "$words" ]; then
+		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	fi
+	# Files and directories, of which each is an operand, but for numbers and texts.
+	case $prev in
+	--ttl | --version | --timeout | --equals) ;;
+	*)
+		if [ ${#COMPREPLY[@]} = 0 ] && [[ $cur != -* ]]; then
+			compopt -o filenames 2>/dev/null
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		fi
+		;;
+	esac
+}
+
+complete -F _zkfs zkfs

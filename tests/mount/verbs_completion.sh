@@ -1,0 +1,34 @@
+#!/bin/bash
+# Bash completes verbs, their options and files; what it offers, the verbs take.
+. "$(dirname "$0")/lib.sh"
+. "$TOP/fusefs/zkfs.bash"
+
+# complete_to WORD...: what is offered for the last one, sorted.
+complete_to() {
+	COMP_WORDS=("$@")
+	COMP_CWORD=$(($# - 1))
+	_zkfs
+	printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' ' '
+}
+
+expect_eq "$(complete_to zkfs st)" 'stat status ' 'verbs'
+expect_eq "$(complete_to zkfs wait --e)" '--equals --exists ' 'options'
+expect_eq "$(complete_to zkfs set --version '')" ' ' 'no file for a number'
+mkdir dir
+: >dir/file1
+: >dir/file2
+expect_eq "$(complete_to zkfs create -e dir/f)" 'dir/file1 dir/file2 ' 'files'
+expect_eq "$(complete_to zkfs dir/file1)" 'dir/file1 ' 'a mount point'
+expect_eq "$(complete_to zkfs hold x -- zkf_no)" ' ' 'commands'
+expect_eq "$(complete_to zkfs hold x -- cat dir/file1)" 'dir/file1 ' 'arguments of commands'
+for verb in $(complete_to zkfs '' | tr ' ' '\n' | grep '^[a-z]'); do
+	[ "$verb" = dir ] && continue
+	help=$("$ZKFS" "$verb" --help)
+	for option in $(complete_to zkfs "$verb" -); do
+		[ "$option" = -- ] && continue
+		expect_eq "$(grep -cE -- "(^| )$option([ ,=]|$)" <<<"$help" | sed 's/^[1-9].*/some/')" some "$verb --help tells of $option"
+	done
+	while read -r option; do
+		expect_eq "$(complete_to zkfs "$verb" "$option" | grep -cE -- "(^| )$option ")" 1 "$verb completes $option"
+	done < <(grep -oE -- '^ .*--[a-z]+' <<<"$help" | grep -oE -- '--[a-z]+$')
+done

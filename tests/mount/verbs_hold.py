@@ -1,0 +1,195 @@
+"""zkfs hold: an ephemeral for as long as a command runs, however either ends; signals, exit statuses, and what becomes of the command
+when the znode cannot be kept."""
+import signal
+import socket
+import subprocess
+
+from zktest import *
+
+
+def hold(*words, **more):
+    return subprocess.Popen([ZKFS, 'hold', *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, **more)
+
+
+def ended(process, status, seconds=30):
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        fail(f'{process.args} runs on')
+    expect_eq(process.returncode, status, f'{process.args} ({err.strip()})')
+    return out, err
+
+
+def gone(path):
+    wait_until(10, lambda: zk.exists(path) is None, f'the end of {path}')
+
+
+def group_is_gone(group):
+    def check():
+        # A zombie whose parent has died may wait for whoever is its parent then.
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open(f'/proc/{pid}/stat', encoding='utf-8') as file:
+                    fields = file.read().rpartition(')')[2].split()
+                if int(fields[2]) == group and fields[0] not in 'ZX':
+                    return False
+            except OSError:
+                pass
+        return True
+    wait_until(20, check, f'the end of the process group {group}')
+
+
+def statuses():
+    # The znode is there, with its data, before the command begins.
+    process = hold(f'{top}/a', 'data', '--', 'sh', '-c', f'cat {top}/a; echo " $ZKFS_HELD"; exit 7')
+    out, _ = ended(process, 7)
+    expect_eq(out, f'data {top}/a\n', 'what the command sees')
+    gone('/a')
+    ended(hold(f'{top}/a', '--', 'sh', '-c', 'kill -USR1 $$'), 128 + signal.SIGUSR1)
+    ended(hold(f'{top}/a', '--', 'true', '--', 'x'), 0)
+    ended(hold(f'{top}/a', '--', './no-such-command'), 127)
+    ended(hold(f'{top}/a', '--', top), 126)
+    for words in ((), ('x',), ('--', 'true'), ('x', '--'), ('a', 'b', 'c', '--', 'true'), ('-x', 'a', '--', 'true')):
+        _, err = ended(hold(*words), 2)
+        expect_eq(err.endswith("Try 'zkfs hold --help' for more information.\n"), True, err)
+    zk.create('/taken', b'')
+    _, err = ended(hold(f'{top}/taken', '--', 'touch', f'{SCRATCH}/ran'), 125)
+    expect_eq(err, f"zkfs hold: cannot hold '{top}/taken': it is there already\n", 'the reason')
+    ended(hold(f'{top}/no/parent', '--', 'touch', f'{SCRATCH}/ran'), 125)
+    ended(hold(f'{SCRATCH}/x', '--', 'touch', f'{SCRATCH}/ran'), 125)
+    expect_eq(os.path.exists(f'{SCRATCH}/ran'), False, 'no command ran')
+    # Nothing of it is inherited.
+    out, _ = ended(hold(f'{top}/a', '--', 'sh', '-c', 'ls -l /proc/self/fd; grep Sig /proc/self/status'), 0)
+    expect_eq(top in out or 'inotify' in out, False, f'descriptors {out}')
+    expect_eq(out.split('SigBlk:')[1].split()[0], '0' * 16, 'blocked signals')
+
+
+def waiting(name, *options, script='trap "kill $!; exit 3" TERM; sleep 100 & echo $$; wait'):
+    """One whose command has begun: the command's pid, and so its group."""
+    process = hold(*options, f'{top}/{name}', 'here', '--', 'sh', '-c', script)
+    return process, int(process.stdout.readline())
+
+
+def signals():
+    process, group = waiting('s')
+    expect_eq(zk.get('/s')[1].ephemeralOwner != 0, True, 'ephemeral')
+    process.send_signal(signal.SIGTERM)
+    ended(process, 3)    # the sleep, in the same group, got it as well
+    group_is_gone(group)
+    gone('/s')
+    process, group = waiting('s', script='trap "echo usr1; exit 4" USR1; echo $$; while :; do sleep 0.05; done')
+    process.send_signal(signal.SIGUSR1)
+    expect_eq(ended(process, 4)[0], 'usr1\n', 'SIGUSR1')
+    gone('/s')
+    # Killed, it takes its command along, and the znode goes at once.
+    process, group = waiting('s')
+    process.kill()
+    process.wait()
+    gone('/s')
+    wait_until(10, lambda: not os.path.exists(f'/proc/{group}') or
+               open(f'/proc/{group}/stat', encoding='utf-8').read().rpartition(')')[2].split()[0] in 'ZX', 'its command')
+    process.communicate()
+
+
+def removed():
+    for remove in (lambda: zk.delete('/r'), lambda: os.unlink(f'{top}/r')):
+        process, group = waiting('r')
+        remove()
+        _, err = ended(process, 125)
+        expect_eq(err, f"zkfs hold: cannot keep '{top}/r': somebody has removed it: ending the command\n", 'the reason')
+        group_is_gone(group)
+    # One that does not care for SIGTERM.
+    process, group = waiting('r', script='trap "" TERM; echo $$; while :; do sleep 1; done')
+    zk.delete('/r')
+    ended(process, 125)
+    group_is_gone(group)
+    # A moved one is held on.
+    process, group = waiting('r')
+    os.rename(f'{top}/r', f'{top}/moved')
+    mnt.settle()
+    zk.create('/r', b'another')
+    expect_eq(process.poll(), None, 'it runs on')
+    zk.delete('/moved')
+    ended(process, 125)
+    expect_eq(zk.get('/r')[0], b'another', 'the other one')
+    zk.delete('/r')
+
+
+def sessions():
+    host, port = servers().split(':')
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(b'dump')
+        text = b''
+        while piece := connection.recv(65536):
+            text += piece
+    return text.decode()
+
+
+def owner(path):
+    stat = zk.exists(path)
+    return stat.ephemeralOwner if stat else 0
+
+
+def expire(while_gone=lambda: None):
+    with open(f'{top}/.zkfs/session', encoding='utf-8') as file:
+        known = dict(line.split() for line in file)['id']
+    os.kill(mnt.pid, signal.SIGSTOP)
+    wait_until(30, lambda: known not in sessions(), 'the session to expire')
+    while_gone()
+    os.kill(mnt.pid, signal.SIGCONT)
+
+
+def group_membership():
+    """50 members, of which 20 are killed, and then the session expires."""
+    zk.create('/group')
+    members = [waiting('group/m-', '-s') for _ in range(50)]
+    expect_eq(len(zk.get_children('/group')), 50, 'members')
+    for process, _ in members[:20]:
+        process.kill()
+    wait_until(10, lambda: len(zk.get_children('/group')) == 30, 'the end of the killed ones')
+    names = zk.get_children('/group')
+    before = owner(f'/group/{names[0]}')
+    expire()
+    wait_until(30, lambda: sorted(zk.get_children('/group')) == sorted(names) and
+               before not in {owner(f'/group/{name}') for name in names}, 'all of them in the next session')
+    expect_eq([process.poll() for process, _ in members[20:]], [None] * 30, 'they run on')
+    for process, _ in members[20:]:
+        process.terminate()
+    for process, _ in members[20:]:
+        ended(process, 3)
+    for process, _ in members[:20]:
+        process.communicate()
+    wait_until(10, lambda: not zk.get_children('/group'), 'the end of the rest')
+
+
+def taken():
+    """Somebody else takes the name while there is no session."""
+    process, group = waiting('t')
+
+    def take():
+        gone('/t')
+        zk.create('/t', b'mine')
+    expire(take)
+    _, err = ended(process, 125)
+    group_is_gone(group)
+    expect_eq(zk.get('/t')[0], b'mine', f'what they made ({err})')
+
+
+def unmounted():
+    second = mount('second')
+    process = hold(f'{second.path}/u', '--', 'sh', '-c', 'echo $$; exec sleep 100')
+    group = int(process.stdout.readline())
+    os.kill(second.pid, signal.SIGKILL)
+    _, err = ended(process, 125)
+    expect_eq('the mount has ended' in err, True, err)
+    group_is_gone(group)
+    subprocess.run(['fusermount3', '-uz', second.path], check=True)
+
+
+with Servers() as own, mount('mnt', '-o', 'session_timeout=2') as mnt, client() as zk:
+    top = mnt.path
+    for scene in (statuses, signals, removed, taken, group_membership, unmounted):
+        scene()
+        print(scene.__name__)
