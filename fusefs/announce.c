@@ -411,7 +411,7 @@ static bool lookup_data(fuse_req_t req, fuse_ino_t parent, const char *name)
 	free(path);
 	if (!entry.ino)
 		return false;
-	(void)attr_fill(mount, entry.ino, INODE_DATA, KIND_FILE, &stat, NULL, 0, &entry.attr);
+	(void)attr_fill(mount, entry.ino, INODE_DATA, KIND_FILE, &stat, NULL, 0, NULL, &entry.attr);
 	if (fuse_reply_entry(req, &entry) < 0)
 		inodes_forget(mount->inodes, entry.ino, 1);
 	return true;
@@ -471,8 +471,8 @@ static fuse_ino_t enter_made(struct mount *mount, const struct item *item, enum 
 	}
 	if (!number)
 		return 0;
-	(void)attr_fill(mount, number, INODE_NODE, kind, &stat, item->info.data, item->info.changed,
-		&item->info.access, attr);
+	(void)attr_fill(mount, number, INODE_NODE, kind, &stat, item->info.data, item->info.changed, &item->info.access,
+		attr);
 	return number;
 }
 

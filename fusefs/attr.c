@@ -151,7 +151,7 @@ static void touched_read(int error, const struct node_info *info, void *arg)
 		error == -ENOENT || (!error && !inodes_match(pending->mount->inodes, inode, &info->stat, info->data));
 
 	if (has_gone && !files_last_stat(pending->mount->files, inode->number, &last)) {
-		(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &gone, NULL, 0, &attr);
+		(void)attr_fill(pending->mount, inode->number, inode->type, inode->kind, &gone, NULL, 0, NULL, &attr);
 		pending_reply_attr(pending, &attr, 0);
 	} else {
 		reply_attr(pending, error, info, false);
