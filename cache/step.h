@@ -16,7 +16,7 @@ enum write_verb {
 };
 
 /* What a CREATE makes. */
-enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER };
+enum write_mode { WRITE_PERSISTENT, WRITE_EPHEMERAL, WRITE_CONTAINER /* only alone: libzookeeper aborts otherwise */ };
 
 /* The path is the mount's ("/" is the chroot's node). Who is given a step copies the path and takes references. */
 struct write_step {
@@ -25,6 +25,7 @@ struct write_step {
 	const char *path;
 	struct bytes *data;   /* CREATE, SET; NULL is empty, never null */
 	struct acl_list *acl; /* CREATE, where NULL is the one of new nodes; SET_ACL */
+	int64_t ttl;	      /* CREATE, persistent: ms until the servers remove it; 0: they never do. Only alone */
 	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
 	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
 	bool is_told;	      /* it passes for others' (own.h) */

@@ -277,8 +277,13 @@ static int send_one(zhandle_t *handle, struct change *change)
 	if (step->verb == WRITE_CREATE) {
 		if (!make_acl(step, &acl, &list))
 			return ZSYSTEMERROR;
-		rc = zoo_acreate2(handle, step->path, data_of(step), size_of(step), &acl, flags_of(step), create_done,
-			change);
+		if (step->ttl)
+			rc = zoo_acreate2_ttl(handle, step->path, data_of(step), size_of(step), &acl,
+				step->is_sequential ? ZOO_PERSISTENT_SEQUENTIAL_WITH_TTL : ZOO_PERSISTENT_WITH_TTL,
+				step->ttl, create_done, change);
+		else
+			rc = zoo_acreate2(handle, step->path, data_of(step), size_of(step), &acl, flags_of(step),
+				create_done, change);
 		free(list);
 		return rc;
 	}

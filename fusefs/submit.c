@@ -52,6 +52,9 @@ static const char *reason_of(const struct write_step *step, int error)
 		return "its parent is ephemeral";
 	case -EACCES:
 		return "not permitted by the access control list";
+	case -EOPNOTSUPP:
+		return step->ttl ? "the servers have times to live turned off (zookeeper.extendedTypesEnabled)"
+				 : "the servers do not know how to";
 	case -EFBIG:
 		return "the data is larger than max_data";
 	default:

@@ -213,12 +213,37 @@ static int take_version(const struct word *word, int32_t *version, struct transa
 	return 0;
 }
 
+/* ZooKeeper keeps 40 bits of it, which is 34 years; 31 bits do. */
+static int take_ttl(const char *text, struct write_step *step, struct transaction_error *error)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	step->ttl = digits && digits <= 10 && !text[digits] ? strtoll(text, NULL, 10) : 0;
+	if (step->ttl <= 0 || step->ttl > INT32_MAX)
+		return wrong(error, "not a time to live: '%.40s'", text);
+	return 0;
+}
+
+/* What one step alone can have. */
+static int check_kind(const struct write_step *step, struct transaction_error *error)
+{
+	if (step->mode == WRITE_CONTAINER && (step->is_sequential || step->ttl))
+		return wrong(error, "a container can be neither sequential nor have a time to live");
+	if (step->mode == WRITE_EPHEMERAL && step->ttl)
+		return wrong(error, "what is ephemeral can have no time to live");
+	return 0;
+}
+
 static int take_flag(const struct word *word, struct write_step *step, struct transaction_error *error)
 {
 	if (is_word(word, "sequential") && !step->is_sequential)
 		step->is_sequential = true;
 	else if (is_word(word, "ephemeral") && step->mode == WRITE_PERSISTENT)
 		step->mode = WRITE_EPHEMERAL;
+	else if (is_word(word, "container") && step->mode == WRITE_PERSISTENT)
+		step->mode = WRITE_CONTAINER;
+	else if (!word->is_quoted && strncmp(word->text, "ttl=", 4) == 0 && !step->ttl)
+		return take_ttl(word->text + 4, step, error);
 	else
 		return wrong(error, "not a flag here: '%.40s'", word->text);
 	return 0;
@@ -260,7 +285,7 @@ static int take_rest(const struct line *line, size_t at, struct write_step *step
 	}
 	for (; !err && at < line->count; at++)
 		err = take_flag(&line->words[at], step, line->error);
-	return err;
+	return err ? err : check_kind(step, line->error);
 }
 
 static int take_step(const struct line *line, struct write_step *step)
@@ -324,6 +349,19 @@ static int take_line(struct transaction *transaction, size_t *capacity, struct l
 	return step ? take_step(line, step) : -ENOMEM;
 }
 
+/* ZooKeeper's client library can put neither into a transaction. */
+static int check_alone(const struct transaction *transaction, struct transaction_error *error)
+{
+	for (size_t i = 0; transaction->count > 1 && i < transaction->count; i++) {
+		const struct write_step *step = &transaction->steps[i];
+
+		error->line = transaction->lines[i];
+		if (step->mode == WRITE_CONTAINER || step->ttl)
+			return wrong(error, "a container, or what has a time to live, can only be created alone");
+	}
+	return 0;
+}
+
 int transaction_parse(const char *text, size_t size, struct transaction *transaction, struct transaction_error *error)
 {
 	const char *end = text + size;
@@ -341,6 +379,8 @@ int transaction_parse(const char *text, size_t size, struct transaction *transac
 		line_release(&line);
 		text = newline ? newline + 1 : end;
 	}
+	if (!err)
+		err = check_alone(transaction, error);
 	if (err)
 		transaction_release(transaction);
 	return err;

@@ -2,6 +2,7 @@
  *
  *     check PATH [VERSION]                             it is there, with this version
  *     create PATH DATA [ephemeral] [sequential]
+ *     create PATH DATA container|ttl=MS [sequential]   only alone, and only with ttl sequential
  *     set PATH DATA [VERSION]
  *     delete PATH [VERSION]
  *

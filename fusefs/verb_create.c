@@ -40,17 +40,23 @@ static size_t component_end(const char *znode, size_t at)
 	return at + strcspn(znode + at, "/");
 }
 
-static void put_text(const struct creation *creation, const char *znode, size_t there, struct buf *text)
+/* The missing ones. */
+static void put_parents(const char *znode, size_t there, struct buf *text)
 {
 	const struct buf nothing = BUF_INIT;
 	size_t end = component_end(znode, there == 1 ? 0 : there);
-	char ttl[32];
 
-	while (creation->with_parents && znode[end]) {
+	while (znode[end]) {
 		put_step(text, znode, end, &nothing);
 		put(text, "\n");
 		end = component_end(znode, end);
 	}
+}
+
+static void put_itself(const struct creation *creation, const char *znode, struct buf *text)
+{
+	char ttl[32];
+
 	put_step(text, znode, strlen(znode), &creation->data);
 	if (creation->is_ephemeral)
 		put(text, " ephemeral");
@@ -85,6 +91,8 @@ static int try(const struct creation *creation, bool *is_gone)
 	char *made = NULL;
 	char *file = NULL;
 	unsigned line = 0;
+	bool is_alone = creation->is_container || creation->ttl; /* cannot be in a transaction with others */
+	bool is_last;
 	size_t there;
 	const char *why = "";
 	int err = verb_new_znode(creation->path, creation->is_sequential, &znode, &there);
@@ -98,10 +106,16 @@ static int try(const struct creation *creation, bool *is_gone)
 	do {
 		buf_release(&text);
 		buf_release(&result);
-		put_text(creation, znode, there, &text);
+		if (creation->with_parents)
+			put_parents(znode, there, &text);
+		is_last = !text.size || !is_alone;
+		if (is_last)
+			put_itself(creation, znode, &text);
 		err = verb_submit(creation->root, &text, &result);
+		if (!err && !is_last)
+			there = (size_t)(strrchr(znode, '/') - znode);
 		why = err ? verb_reason(&result, err, &line) : "";
-	} while (err == -EEXIST && creation->with_parents && line && has_come(znode, line, &there));
+	} while (err ? err == -EEXIST && creation->with_parents && line && has_come(znode, line, &there) : !is_last);
 	*is_gone = err == -ENOENT && creation->with_parents && line;
 	if (!err) {
 		made = verb_made(&result);

@@ -87,6 +87,35 @@ def create():
     expect_eq(sorted(zk.get_children('/race/to/the')), [str(i) for i in range(8)], 'and their own')
 
 
+def kinds():
+    """Containers and times to live: alone in their transaction."""
+    expect(('create', '-c', f'{top}/box'), 0, f'{top}/box\n', 'a container')
+    expect(('create', '-cp', f'{top}/k/l/m', 'data'), 0, f'{top}/k/l/m\n', 'with parents')
+    expect_eq(zk.get('/k/l/m')[0], b'data', 'which it has')
+    expect(('create', '-c', f'{top}/box'), 1, '', 'one that is there')
+    for words in (('-c', '-s'), ('-c', '-e'), ('-c', '--ttl=5'), ('-e', '--ttl=5')):
+        expect(('create', *words, f'{top}/x'), 2, '', f'{words}')
+    status, out, _ = zkfs('txn', top, data=b'create /1 ""\ncreate /2 "" container\n')
+    expect_eq((status, out.startswith('error 2 EINVAL '), zk.exists('/1')), (1, True, None), f'not alone: {out}')
+    expect_eq(zkfs('txn', top, data=b'create /1 "" ttl=99999999999\n')[0], 1, 'too long')
+
+
+def mortal():
+    """With servers that remove what is a container or has a time to live, twice a second."""
+    expect(('create', '-c', f'{top}/box'), 0, f'{top}/box\n', 'a container')
+    expect(('create', '-cp', f'{top}/parent/box', 'x'), 0, f'{top}/parent/box\n', 'and one below a parent')
+    for path in ('/box', '/parent/box'):
+        zk.create(f'{path}/child')
+        zk.delete(f'{path}/child')
+    expect(('create', '--ttl', '100', f'{top}/short', 'x'), 0, f'{top}/short\n', 'a time to live')
+    expect(('create', '-s', '--ttl', '100', f'{top}/parent/', 'x'), 0,
+           f'{top}/parent/0000000001\n', 'and a sequential one')
+    expect(('create', '--ttl', '3600000', f'{top}/long', 'x'), 0, f'{top}/long\n', 'a longer one')
+    for path in ('/box', '/parent/box', '/short', '/parent/0000000001'):
+        wait_until(20, lambda: zk.exists(path) is None, f'the end of {path}')    # pylint: disable=cell-var-from-loop
+    expect_eq((zk.exists('/parent') is None, zk.exists('/long') is None), (False, False), 'the others live')
+
+
 def set_and_stat():
     zk.create('/s', b'one')
     expect(('set', f'{top}/s', 'two'), 0, '', 'set')
@@ -141,6 +170,10 @@ def status_of_mount():
 
 with mount('a mount') as mnt, client() as zk:
     top = mnt.path
-    for scene in (usage, create, set_and_stat, txn, status_of_mount):
+    for scene in (usage, create, kinds, set_and_stat, txn, status_of_mount):
         scene()
         print(scene.__name__)
+
+with Servers('--option', '-Dznode.container.checkIntervalMs=500') as own, mount('old age') as mnt, client() as zk:
+    top = mnt.path
+    mortal()

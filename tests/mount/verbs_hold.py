@@ -66,7 +66,7 @@ def statuses():
     expect_eq(out.split('SigBlk:')[1].split()[0], '0' * 16, 'blocked signals')
 
 
-def waiting(name, *options, script='trap "kill $!; exit 3" TERM; sleep 100 & echo $$; wait'):
+def waiting(name, *options, script="trap 'kill $! 2>/dev/null; exit 3' TERM; sleep 100 & echo $$; wait"):
     """One whose command has begun: the command's pid, and so its group."""
     process = hold(*options, f'{top}/{name}', 'here', '--', 'sh', '-c', script)
     return process, int(process.stdout.readline())

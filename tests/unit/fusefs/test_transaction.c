@@ -149,6 +149,18 @@ START_TEST(versions)
 }
 END_TEST
 
+START_TEST(what_is_made_alone)
+{
+	takes("create /a b container\n");
+	ck_assert(transaction.count == 1 && transaction.steps[0].mode == WRITE_CONTAINER);
+	transaction_release(&transaction);
+	takes("create /a/ b sequential ttl=2147483647\n");
+	ck_assert(transaction.steps[0].mode == WRITE_PERSISTENT && transaction.steps[0].is_sequential);
+	ck_assert_int_eq(transaction.steps[0].ttl, INT32_MAX);
+	transaction_release(&transaction);
+}
+END_TEST
+
 START_TEST(what_is_wrong)
 {
 	refuses("check /a\n\nfoo /a\n", 3, "neither check");
@@ -164,7 +176,21 @@ START_TEST(what_is_wrong)
 	refuses("create /a b \"ephemeral\"", 1, "not a flag");
 	refuses("create /a b ephemeral ephemeral", 1, "not a flag");
 	refuses("create /a b sequential sequential", 1, "not a flag");
-	refuses("create /a b container", 1, "not a flag");
+	refuses("create /a b container container", 1, "not a flag");
+	refuses("create /a b container ephemeral", 1, "not a flag");
+	refuses("create /a b container sequential", 1, "neither");
+	refuses("create /a b ttl=5 container", 1, "neither");
+	refuses("create /a b ttl=5 ephemeral", 1, "no time to live");
+	refuses("create /a b ttl=5 ttl=6", 1, "not a flag");
+	refuses("create /a b \"ttl=5\"", 1, "not a flag");
+	refuses("create /a b ttl=", 1, "not a time");
+	refuses("create /a b ttl=0", 1, "not a time");
+	refuses("create /a b ttl=-5", 1, "not a time");
+	refuses("create /a b ttl=5s", 1, "not a time");
+	refuses("create /a b ttl=2147483648", 1, "not a time");
+	refuses("create /a b ttl=99999999999999999999", 1, "not a time");
+	refuses("check /\ncreate /a b container", 2, "alone");
+	refuses("create /a b ttl=5\ncheck /", 1, "alone");
 	refuses("a b c d e f g h i", 1, "too many words");
 	refuses("set /a \"b", 1, "closing");
 	refuses("set /a \"", 1, "closing");
@@ -294,6 +320,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, words);
 	tcase_add_test(tcase, data_may_be_any_bytes);
 	tcase_add_test(tcase, versions);
+	tcase_add_test(tcase, what_is_made_alone);
 	tcase_add_test(tcase, what_is_wrong);
 	tcase_add_test(tcase, paths);
 	tcase_add_test(tcase, words_are_put_as_they_are_read);
