@@ -507,7 +507,7 @@ static int parse(struct hold *hold, int argc, char **argv)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-	struct hold hold = { .verb = verb, .fd = -1, .inotify = -1, .lost = { -1, -1 } };
+	struct hold hold = { .verb = verb, .path = "", .fd = -1, .inotify = -1, .lost = { -1, -1 } };
 	int status = parse(&hold, argc, argv);
 
 	if (status >= 0)
