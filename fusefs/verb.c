@@ -433,7 +433,7 @@ int verb_new_znode(const char *path, bool is_prefix, char **znode, size_t *there
 			(void)cut(directory);
 		err = length ? find_nearest(directory, &above) : -ENOENT;
 	}
-	if (!err) {
+	if (!err && above) {
 		bool has_dot = rest[0] == '.' && (rest[1] == '/' || rest[1] == '\0');
 		size_t cut_off = strcmp(directory, ".") == 0 && !has_dot ? 0 : strlen(directory);
 
