@@ -366,9 +366,11 @@ int verb_znode(const char *path, char **znode)
 		return -ENOMEM;
 	size = getxattr(path, "user.zk.path", *znode, ROOM);
 	if (size < 0) {
+		int err = errno;
+
 		free(*znode);
 		*znode = NULL;
-		return -errno;
+		return err ? -err : -EIO;
 	}
 	(*znode)[size] = '\0';
 	return 0;

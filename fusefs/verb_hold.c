@@ -510,7 +510,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	struct hold hold = { .verb = verb, .path = "", .fd = -1, .inotify = -1, .lost = { -1, -1 } };
 	int status = parse(&hold, argc, argv);
 
-	if (status >= 0)
+	if (status >= 0 || !hold.path)
 		return status;
 	status = VERB_CANNOT_HOLD;
 	hold.root = verb_mount(verb, hold.path, NULL);

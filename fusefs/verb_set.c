@@ -145,6 +145,8 @@ const struct verb verb_txn = {
 		 "\n"
 		 "  check PATH [VERSION]\n"
 		 "  create PATH DATA [ephemeral] [sequential]\n"
+		 "  create PATH DATA container\n"
+		 "  create PATH DATA ttl=MS [sequential]\n"
 		 "  set PATH DATA [VERSION]\n"
 		 "  delete PATH [VERSION]\n"
 		 "\n"

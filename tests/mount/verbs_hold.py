@@ -3,6 +3,7 @@ when the znode cannot be kept."""
 import signal
 import socket
 import subprocess
+import sys
 
 from zktest import *
 
@@ -66,7 +67,14 @@ def statuses():
     expect_eq(out.split('SigBlk:')[1].split()[0], '0' * 16, 'blocked signals')
 
 
-def waiting(name, *options, script="trap 'kill $! 2>/dev/null; exit 3' TERM; sleep 100 & echo $$; wait"):
+# Ends with 3 by SIGTERM. (One process: a shell's child may lose a signal that comes before it has run what it is to run.)
+PATIENT = f"""exec {sys.executable} -SEc 'import os, signal
+signal.signal(15, lambda *_: os._exit(3))
+print(os.getpid(), flush=True)
+while True: signal.pause()'"""
+
+
+def waiting(name, *options, script=PATIENT):
     """One whose command has begun: the command's pid, and so its group."""
     process = hold(*options, f'{top}/{name}', 'here', '--', 'sh', '-c', script)
     return process, int(process.stdout.readline())
@@ -76,7 +84,7 @@ def signals():
     process, group = waiting('s')
     expect_eq(zk.get('/s')[1].ephemeralOwner != 0, True, 'ephemeral')
     process.send_signal(signal.SIGTERM)
-    ended(process, 3)    # the sleep, in the same group, got it as well
+    ended(process, 3)
     group_is_gone(group)
     gone('/s')
     process, group = waiting('s', script='trap "echo usr1; exit 4" USR1; echo $$; while :; do sleep 0.05; done')
