@@ -375,6 +375,13 @@ static void connect_now(struct stream *stream)
 	wire_put_connect(&stream->link.out, &stream->session, stream->last_zxid);
 }
 
+/* Never one of ZooKeeper's own, which are negative. */
+static int32_t next_xid(struct stream *stream)
+{
+	stream->xid = stream->xid < INT32_MAX ? stream->xid + 1 : 1;
+	return stream->xid;
+}
+
 /* Any request of our own that takes its place among the reads. False: no memory. */
 static bool put_own_request(struct stream *stream, enum wire_op op)
 {
@@ -382,7 +389,7 @@ static bool put_own_request(struct stream *stream, enum wire_op op)
 
 	if (!request)
 		return false;
-	request->xid = ++stream->xid;
+	request->xid = next_xid(stream);
 	DL_APPEND(stream->sent, request);
 	if (op == WIRE_ADD_WATCH)
 		wire_put_add_watch(&stream->link.out, request->xid, request->path);
@@ -628,7 +635,7 @@ static void send_batch(struct stream *stream, int count)
 {
 	const char *paths[BATCH_MAX] = { NULL };
 
-	stream->xid++;
+	(void)next_xid(stream);
 	for (int i = 0; i < count; i++) {
 		struct request *request = stream->queue;
 
@@ -885,7 +892,7 @@ static void *stream_main(void *arg)
 		sleep_until_news(stream, now);
 	}
 	if (stream->state == STATE_READY) {
-		wire_put_close(&stream->link.out, ++stream->xid);
+		wire_put_close(&stream->link.out, next_xid(stream));
 		(void)link_flush(&stream->link);
 	}
 	link_close(&stream->link);

@@ -68,10 +68,23 @@ struct directories *directories_new(void)
 	return directories;
 }
 
+static void directory_free(struct directory *directory)
+{
+	DL_DELETE(directory->all->list, directory);
+	cache_children_put(directory->children);
+	directory_free_names(directory->unborn, directory->unborn_count);
+	pthread_mutex_destroy(&directory->lock);
+	free(directory);
+}
+
 void directories_free(struct directories *directories)
 {
+	struct directory *directory, *next;
+
 	if (!directories)
 		return;
+	DL_FOREACH_SAFE (directories->list, directory, next)
+		directory_free(directory);
 	pthread_mutex_destroy(&directories->lock);
 	free(directories);
 }
@@ -177,15 +190,13 @@ void directory_free_names(char **names, ssize_t count)
 
 static void directory_put(struct directory *directory)
 {
+	struct directories *all = directory->all;
+
 	if (atomic_fetch_sub(&directory->refs, 1) != 1)
 		return;
-	pthread_mutex_lock(&directory->all->lock);
-	DL_DELETE(directory->all->list, directory);
-	pthread_mutex_unlock(&directory->all->lock);
-	cache_children_put(directory->children);
-	directory_free_names(directory->unborn, directory->unborn_count);
-	pthread_mutex_destroy(&directory->lock);
-	free(directory);
+	pthread_mutex_lock(&all->lock);
+	directory_free(directory);
+	pthread_mutex_unlock(&all->lock);
 }
 
 static void opendir_told(void *arg)

@@ -12,7 +12,7 @@ struct directories;
 /* NULL: no memory. */
 struct directories *directories_new(void);
 
-/* When no more requests come. NULL is fine. */
+/* When no more requests come. Directories that the kernel never released go with it. NULL is fine. */
 void directories_free(struct directories *directories);
 
 /* The Stat of an open directory, by its inode's number, as it was when it was listed; fstat(2) gives it when the directory is gone,

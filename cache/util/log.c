@@ -1,22 +1,24 @@
 #include "cache/util/log.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <syslog.h>
 
-static enum log_level max_level = LOG_LEVEL_INFO;
-static bool use_syslog;
+/* Atomic, because the threads run when the program goes to the background and its log to syslog. */
+static _Atomic(int) max_level = LOG_LEVEL_INFO;
+static _Atomic(bool) use_syslog;
 
 void log_open(enum log_level level, bool to_syslog)
 {
-	max_level = level;
-	use_syslog = to_syslog;
 	if (to_syslog)
 		openlog("zkfs", LOG_PID, LOG_DAEMON);
+	max_level = (int)level;
+	use_syslog = to_syslog;
 }
 
 bool log_is_on(enum log_level level)
 {
-	return level <= max_level;
+	return (int)level <= max_level;
 }
 
 __attribute__((format(printf, 2, 0))) static void log_at(enum log_level level, const char *format, va_list args)

@@ -8,6 +8,7 @@ import threading
 
 from zktest import *
 
+# timeout: 400
 FILES = int(10_000 * float(os.environ.get('ZKFS_TEST_SCALE', 1)))
 DIRECTORIES = 50
 EVENTS = 'create,delete,modify,close_write'
