@@ -68,6 +68,12 @@ double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, e
 	return cache_is_watching(mount->cache) && !is_unsaved ? keep : 0;
 }
 
+void attr_forget_access(struct mount *mount, fuse_ino_t number)
+{
+	if (mount->options->allow_other)
+		(void)fuse_lowlevel_notify_inval_inode(mount->session, number, -1, 0);
+}
+
 /* The inode's file or directory is open here, though its znode is gone or another: it stays as it was. Or there is none yet. */
 static bool reply_last_seen(struct pending *pending)
 {

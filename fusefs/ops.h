@@ -26,6 +26,10 @@ double attr_fill(struct mount *mount, fuse_ino_t number, enum inode_type type, e
 	const struct node_stat *stat, const struct bytes *data, int64_t changed, const struct node_access *access,
 	struct stat *attr);
 
+/* The znode that this inode shows has another ACL by now: the kernel is to ask again before it lets another user in. May be called
+ * before any reply, for attributes alone are taken back without any lock (fuse_reverse_inval_inode in fs/fuse/inode.c). */
+void attr_forget_access(struct mount *mount, fuse_ino_t number);
+
 /* xattr.c */
 void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t number, size_t size);

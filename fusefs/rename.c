@@ -349,17 +349,21 @@ static void move_inodes(struct rename *rename, const struct side *from, const ch
 	if (from->type == INODE_NODE && to->type == INODE_NODE)
 		inodes_moved_below(inodes, from_path, to->path);
 	for (size_t i = 0; i < from->count; i++) {
-		struct inode_place source = { .type = from->type, .czxid = from->all[i].info.stat.czxid };
+		const struct node_info *info = &from->all[i].info;
+		struct inode_place source = { .type = from->type, .czxid = info->stat.czxid };
 		struct inode_place target = { .type = to->type, .czxid = top->czxid };
 		char *old = NULL;
 		char *new = NULL;
+		fuse_ino_t number;
 
 		/* All that is made in one transaction has the same czxid. */
 		if (asprintf(&old, "%s%s", from_path, from->all[i].path + skip) >= 0 &&
 			asprintf(&new, "%s%s", to->path, from->all[i].path + skip) >= 0) {
 			source.path = old;
 			target.path = new;
+			number = inodes_number(inodes, from->type, old, &info->stat, info->data);
 			inodes_moved(inodes, &source, &target);
+			attr_forget_access(rename->pending->mount, number); /* it has the ACL of what it replaced */
 		}
 		free(old);
 		free(new);

@@ -195,9 +195,8 @@ static void acl_set(int error, const struct node_stat *stat, void *arg)
 	(void)stat;
 	if (error == -EINVAL)
 		log_refused(set);
-	/* Whom it keeps out is kept out when this call returns. Attributes alone wait for no lock (fuse_reverse_inval_inode). */
-	if (set->pending->mount->options->allow_other)
-		(void)fuse_lowlevel_notify_inval_inode(set->pending->mount->session, set->pending->inode.number, -1, 0);
+	attr_forget_access(set->pending->mount,
+		set->pending->inode.number); /* whom it keeps out is kept out when this call returns */
 	set_end(set, error == -ENOENT ? -ESTALE : error);
 }
 

@@ -125,6 +125,18 @@ def check_replaced():
     expect_eq(other('cat', f'{top}/replaced'), None, 'changed data')
 
 
+def check_renamed():
+    """What replaces a file gets its ACL, and the inode that everybody might read is one that they may not."""
+    zk.create('/target', b'secret', acl=[ALICE])
+    zk.create('/source', b'public', acl=[OPEN])
+    mnt.settle()
+    expect_eq(other('cat', f'{top}/source'), 'public', 'what everybody may read')
+    os.rename(f'{top}/source', f'{top}/target')
+    expect_eq(zk.get_acls('/target')[0], [ALICE], 'ACL of what was replaced')
+    expect_eq(other('cat', f'{top}/target'), None, 'under the name of what only we may read')
+    expect_eq(read(f'{top}/target'), 'public', 'by who mounted')
+
+
 def check_alien():
     """What we may not read ourselves nobody reads through us."""
     with expect_error(errno.EACCES):
@@ -153,4 +165,5 @@ with client() as zk:
         check_made()
         check_acl_set()
         check_replaced()
+        check_renamed()
         check_alien()
