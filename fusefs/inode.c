@@ -770,13 +770,12 @@ bool inodes_expect(struct inodes *inodes, struct inode_news *news, const char *p
 
 void inodes_told(struct inodes *inodes, struct inode_news *news)
 {
-	if (!news->path)
-		return;
-	pthread_mutex_lock(&inodes->lock);
-	table_remove(&inodes->news, &news->link);
-	pthread_mutex_unlock(&inodes->lock);
+	pthread_mutex_lock(&inodes->lock); /* who moves inodes moves their news */
+	if (news->path)
+		table_remove(&inodes->news, &news->link);
 	free(news->path);
 	news->path = NULL;
+	pthread_mutex_unlock(&inodes->lock);
 }
 
 char *inodes_news_path(struct inodes *inodes, const struct inode_news *news)

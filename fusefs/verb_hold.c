@@ -54,13 +54,15 @@ struct hold {
 
 	/* The keeper's */
 	int inotify;
-	int lost[2];	   /* a pipe: written when it cannot be kept; */
-	const char *why;   /* and this is why, set before */
-	char session[32];  /* the one that it was seen with last */
-	int64_t missing;   /* ms: since when it is missing in another session; 0: it is not */
-	int64_t patience;  /* ms: how long it may */
-	sigset_t original; /* the signals that were blocked before */
-	bool has_terminal; /* the command is in its foreground */
+	int lost[2];	      /* a pipe: written when it cannot be kept; */
+	const char *why;      /* and this is why, set before */
+	char session[32];     /* the one that it was seen with last */
+	int64_t missing;      /* ms: since when it is missing in another session; 0: it is not */
+	int64_t patience;     /* ms: how long it may */
+	sigset_t original;    /* the signals that were blocked before */
+	bool has_terminal;    /* the command is in its foreground */
+	pthread_mutex_t lock; /* over the use of fd by the keeper, and its end */
+	bool is_left;
 };
 
 static int64_t now(void)
@@ -279,6 +281,19 @@ static const char *judge(struct hold *hold, bool *is_sure)
 	return is_same ? "somebody has removed it" : "it was not made again after the session had expired";
 }
 
+/* False: it is over, because the znode cannot be kept, and hold->why says why, or need not be. */
+static bool look_after(struct hold *hold, bool *is_sure)
+{
+	bool is_over;
+
+	pthread_mutex_lock(&hold->lock);
+	if (!hold->is_left)
+		hold->why = judge(hold, is_sure);
+	is_over = hold->is_left || hold->why;
+	pthread_mutex_unlock(&hold->lock);
+	return !is_over;
+}
+
 static void *keeper_main(void *arg)
 {
 	_Alignas(struct inotify_event) char events[8192];
@@ -286,12 +301,13 @@ static void *keeper_main(void *arg)
 	struct pollfd news = { .fd = hold->inotify, .events = POLLIN };
 	bool is_sure;
 
-	while (!(hold->why = judge(hold, &is_sure))) {
+	while (look_after(hold, &is_sure)) {
 		(void)poll(&news, 1, is_sure ? LOOK_MS : LOOK_AGAIN_MS);
 		while (read(hold->inotify, events, sizeof(events)) > 0)
 			;
 	}
-	(void)!write(hold->lost[1], "", 1);
+	if (hold->why)
+		(void)!write(hold->lost[1], "", 1);
 	return NULL;
 }
 
@@ -413,7 +429,7 @@ static int attend(const struct hold *hold, pid_t command, int signals)
 
 /* Lets the znode go, and waits for that, so that whoever waited for us can take the name. Not without a server: it goes when there is
  * one. */
-static void leave(const struct hold *hold)
+static void leave(struct hold *hold)
 {
 	int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	struct pollfd news = { .fd = inotify, .events = POLLIN };
@@ -428,7 +444,10 @@ static void leave(const struct hold *hold)
 		file = file_of(hold, znode);
 	if (file && inotify >= 0 && fstat(hold->fd, &held) == 0) {
 		watch_directory(inotify, file);
+		pthread_mutex_lock(&hold->lock);
+		hold->is_left = true;
 		(void)close(hold->fd);
+		pthread_mutex_unlock(&hold->lock);
 		while (now() < end && lstat(file, &found) == 0 && found.st_ino == held.st_ino &&
 			read_session(hold, id, sizeof(id), &timeout))
 			(void)poll(&news, 1, LOOK_AGAIN_MS);
@@ -507,7 +526,12 @@ static int parse(struct hold *hold, int argc, char **argv)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-	struct hold hold = { .verb = verb, .path = "", .fd = -1, .inotify = -1, .lost = { -1, -1 } };
+	struct hold hold = { .verb = verb,
+		.path = "",
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.fd = -1,
+		.inotify = -1,
+		.lost = { -1, -1 } };
 	int status = parse(&hold, argc, argv);
 
 	if (status >= 0 || !hold.path)
