@@ -70,7 +70,6 @@ struct directories *directories_new(void)
 
 static void directory_free(struct directory *directory)
 {
-	DL_DELETE(directory->all->list, directory);
 	cache_children_put(directory->children);
 	directory_free_names(directory->unborn, directory->unborn_count);
 	pthread_mutex_destroy(&directory->lock);
@@ -83,8 +82,10 @@ void directories_free(struct directories *directories)
 
 	if (!directories)
 		return;
-	DL_FOREACH_SAFE (directories->list, directory, next)
+	DL_FOREACH_SAFE (directories->list, directory, next) {
+		DL_DELETE(directories->list, directory);
 		directory_free(directory);
+	}
 	pthread_mutex_destroy(&directories->lock);
 	free(directories);
 }
@@ -195,8 +196,9 @@ static void directory_put(struct directory *directory)
 	if (atomic_fetch_sub(&directory->refs, 1) != 1)
 		return;
 	pthread_mutex_lock(&all->lock);
-	directory_free(directory);
+	DL_DELETE(all->list, directory);
 	pthread_mutex_unlock(&all->lock);
+	directory_free(directory);
 }
 
 static void opendir_told(void *arg)

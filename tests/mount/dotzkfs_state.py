@@ -2,7 +2,6 @@
 and inotify, without a server."""
 import select
 import signal
-import socket
 import subprocess
 
 from zktest import *
@@ -23,17 +22,6 @@ def session():
 def metric(name):
     with open(f'{top}/.zkfs/metrics', encoding='utf-8') as file:
         return next(float(line.split()[1]) for line in file if line.startswith(f'{name} '))
-
-
-def sessions():
-    """Ids of the sessions that the server has, as its 'dump' says."""
-    host, port = servers().split(':')
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(b'dump')
-        text = b''
-        while piece := connection.recv(65536):
-            text += piece
-    return {word for word in text.decode().replace('\t', '\n').split('\n') if word.startswith('0x')}
 
 
 def output(*command):

@@ -1,19 +1,7 @@
 """A session that has expired while the server was away is replaced; the mount goes on."""
 import signal
-import socket
 
 from zktest import *
-
-
-def sessions():
-    """Ids of the sessions that the server has, as its 'dump' says."""
-    host, port = servers().split(':')
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(b'dump')
-        text = b''
-        while piece := connection.recv(65536):
-            text += piece
-    return {word for word in text.decode().replace('\t', '\n').split('\n') if word.startswith('0x')}
 
 
 def can_read(expected):

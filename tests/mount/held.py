@@ -1,6 +1,5 @@
 """ZKFS_O_EPHEMERAL | ZKFS_O_HELD: the znode lives exactly as long as somebody has it open, also beyond the end of its session."""
 import signal
-import socket
 import subprocess
 import sys
 
@@ -84,16 +83,6 @@ def removed():
     expect_eq(zk.exists('/after').ephemeralOwner != 0, True, 'a renamed one')
     os.close(fd)
     wait_until(10, is_gone('/after'), 'the end of a renamed one')
-
-
-def sessions():
-    host, port = servers().split(':')
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(b'dump')
-        text = b''
-        while piece := connection.recv(65536):
-            text += piece
-    return {word for word in text.decode().replace('\t', '\n').split('\n') if word.startswith('0x')}
 
 
 def owner(path):

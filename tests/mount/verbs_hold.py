@@ -1,7 +1,6 @@
 """zkfs hold: an ephemeral for as long as a command runs, however either ends; signals, exit statuses, and what becomes of the command
 when the znode cannot be kept."""
 import signal
-import socket
 import subprocess
 import sys
 
@@ -123,16 +122,6 @@ def removed():
     ended(process, 125)
     expect_eq(zk.get('/r')[0], b'another', 'the other one')
     zk.delete('/r')
-
-
-def sessions():
-    host, port = servers().split(':')
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(b'dump')
-        text = b''
-        while piece := connection.recv(65536):
-            text += piece
-    return text.decode()
 
 
 def owner(path):

@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import textwrap
@@ -22,7 +23,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
 __all__ = ['ROOT', 'SCRATCH', 'TOP', 'ZKFS', 'Mount', 'Servers', 'client', 'errno', 'expect_eq',
-           'expect_error', 'fail', 'mount', 'os', 'require', 'servers', 'skip', 'wait_until']
+           'expect_error', 'fail', 'mount', 'os', 'require', 'servers', 'sessions', 'skip', 'wait_until']
 
 try:
     ZKFS = os.environ['ZKFS']           # the program to test
@@ -99,6 +100,17 @@ def client(root=ROOT, **options):
     finally:
         zk.stop()
         zk.close()
+
+
+def sessions():
+    """Ids of the sessions that the server has, as its 'dump' says: {'0x…'}. There must be one server."""
+    host, port = servers().split(':')
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(b'dump')
+        text = b''
+        while piece := connection.recv(65536):
+            text += piece
+    return {word for word in text.decode().replace('\t', '\n').split('\n') if word.startswith('0x')}
 
 
 class Servers:
