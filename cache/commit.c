@@ -192,39 +192,17 @@ static void look_at_step(struct commit *commit)
 		tell(commit, -EIO, commit->count);
 }
 
-static void settled(int error, void *arg)
+static void settled(bool is_settled, void *arg)
 {
 	struct commit *commit = arg;
 
 	commit->at = 0;
 	commit->zxid = 0;
 	commit->is_ours = commit->is_anyones = false;
-	if (error || !commit->before)
+	if (!is_settled || !commit->before)
 		tell(commit, -EIO, commit->count);
 	else
 		look_at_step(commit);
-}
-
-static int commit_settle(struct commit *commit);
-
-/* Whatever the answer is, it came on the session's next connection. */
-static void answered_anew(const struct write_result *result, void *arg)
-{
-	struct commit *commit = arg;
-	bool is_answer = !result->error || result->error == -ENOENT || result->error == -EACCES;
-
-	if (is_answer && stream_fence(commit->cache->stream, 0, STREAM_AT_ONCE, settled, commit) == 0)
-		return;
-	if (result->is_unknown && clock_now() < commit->deadline && commit_settle(commit) == 0)
-		return;
-	tell(commit, -EIO, commit->count);
-}
-
-static int commit_settle(struct commit *commit)
-{
-	const struct write_step nothing = { .verb = WRITE_CHECK, .path = "/", .version = -1 };
-
-	return writer_submit(commit->cache->writer, &nothing, 1, answered_anew, commit);
 }
 
 /* --- Sending it --- */
@@ -285,7 +263,7 @@ static void submitted(const struct write_result *result, void *arg)
 	struct answer *answer;
 
 	if (result->error && result->is_unknown) {
-		if (commit_settle(commit) < 0)
+		if (settle(commit->cache, commit->deadline, settled, commit) < 0)
 			tell(commit, -EIO, commit->count);
 		return;
 	}

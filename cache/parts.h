@@ -1,5 +1,6 @@
 /* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes), transact.c (those of several),
- * permit.c (ACLs), settle.c, make.c (ephemeral and sequential births). For nobody else. */
+ * permit.c (ACLs), make.c (ephemeral and sequential births), commit.c (a program's own transactions), settle.c. For nobody
+ * else. */
 #ifndef ZKFS_CACHE_PARTS_H
 #define ZKFS_CACHE_PARTS_H
 
@@ -30,7 +31,7 @@ struct cache {
 	cache_changed_cb *foreign;
 	cache_resumed_cb *resumed;
 	void *foreign_arg;
-	void (*connected)(void *arg); /* may be NULL, as the two above */
+	void (*connected)(void *arg); /* may be NULL, as foreign and resumed */
 	void *connected_arg;
 	int64_t told; /* the stream's thread's own: changes up to this have been told of; 0: not known */
 	cache_state_cb *state_changed;
