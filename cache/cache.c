@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cache/lock.h"
 #include "cache/parts.h"
 #include "cache/servers.h"
 #include "cache/util/clock.h"
@@ -262,6 +263,12 @@ static int compare_children(const void *a, const void *b)
 	return strcmp(left->name, right->name);
 }
 
+/* What locks of files lie below is nobody's business. */
+static bool is_hidden(const struct list *list, const char *name)
+{
+	return list->path[1] == '\0' && strcmp(name, LOCK_ROOT + 1) == 0;
+}
+
 static void list_end(struct list *list)
 {
 	struct cache_children *children = list->children;
@@ -269,7 +276,9 @@ static void list_end(struct list *list)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < children->count; i++) {
-		if (children->list[i].stat.data_length != NO_CHILD)
+		if (children->list[i].stat.data_length == NO_CHILD || is_hidden(list, children->list[i].name))
+			bytes_put(children->list[i].data);
+		else
 			children->list[kept++] = children->list[i];
 	}
 	children->count = kept;
@@ -501,6 +510,7 @@ static void on_epoch(bool watching, int64_t zxid, void *arg)
 	atomic_store(&cache->is_watching, watching);
 	atomic_store(&cache->is_reading, true);
 	note(cache, &cache->is_announced);
+	locks_resumed(cache->locks);
 	if (!watching)
 		return;
 	if (cache->told && cache->resumed)
@@ -565,6 +575,8 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	own_ready(cache->own, held);
 	atomic_store(&cache->is_telling, false);
 	changes_told(cache, path);
+	if (type == WIRE_DELETED)
+		locks_deleted(cache->locks, path);
 }
 
 static void on_auth_failed(void *arg)
@@ -579,6 +591,7 @@ static void on_state_changed(void *arg)
 {
 	struct cache *cache = arg;
 
+	locks_session(cache->locks);
 	if (cache->state_changed)
 		cache->state_changed(cache->state_arg);
 }
@@ -596,6 +609,7 @@ static void on_connected(const struct sockaddr *server, socklen_t size, void *ar
 	stream_follow(cache->stream, server, size);
 	note(cache, &cache->is_connected);
 	writer_connected(cache->writer);
+	locks_session(cache->locks);
 	if (cache->connected)
 		cache->connected(cache->connected_arg);
 }
@@ -651,8 +665,9 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 	cache->session = session_new(&session);
 	cache->own = own_new(CACHE_CHILD_DATA, on_foreign, cache);
 	cache->makings = makings_new();
+	cache->locks = locks_new(cache);
 	if (!cache->hosts || !cache->chroot || !cache->tree || !cache->writer || !cache->session || !cache->own ||
-		!cache->makings)
+		!cache->makings || !cache->locks)
 		return false;
 	if (config->with_access)
 		tree_want_access(cache->tree);
@@ -780,6 +795,7 @@ int cache_start(struct cache *cache, char *reason, size_t reason_size)
 
 void cache_stop(struct cache *cache)
 {
+	locks_stop(cache->locks);
 	session_stop(cache->session);
 	writer_stop(cache->writer);
 	stream_free(cache->stream);
@@ -796,6 +812,7 @@ void cache_free(struct cache *cache)
 	tree_free(cache->tree);
 	own_free(cache->own);
 	makings_free(cache->makings);
+	locks_free(cache->locks);
 	pthread_cond_destroy(&cache->news);
 	pthread_mutex_destroy(&cache->changes_lock);
 	pthread_mutex_destroy(&cache->lock);

@@ -1,6 +1,6 @@
 /* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes), transact.c (those of several),
- * permit.c (ACLs), make.c (ephemeral and sequential births), commit.c (a program's own transactions), settle.c. For nobody
- * else. */
+ * permit.c (ACLs), make.c (ephemeral and sequential births), commit.c (a program's own transactions), settle.c, lock.c and what
+ * it is made of (lockparts.h). For nobody else. */
 #ifndef ZKFS_CACHE_PARTS_H
 #define ZKFS_CACHE_PARTS_H
 
@@ -15,6 +15,7 @@
 #include "cache/tree.h"
 #include "cache/write.h"
 
+struct locks;
 struct makings;
 
 struct cache {
@@ -24,6 +25,7 @@ struct cache {
 	struct writer *writer;
 	struct own *own;
 	struct makings *makings;
+	struct locks *locks;
 	char *hosts, *chroot;
 	int timeout;
 	cache_changed_cb *changed;

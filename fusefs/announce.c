@@ -15,6 +15,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "cache/lock.h"
 #include "cache/util/clock.h"
 #include "cache/util/log.h"
 #include "fusefs/files.h"
@@ -270,6 +271,8 @@ void announce_foreign(enum cache_change change, const char *path, void *arg)
 				0); /* its data; it has no name to be told of otherwise */
 		return;
 	}
+	if (strcmp(path, LOCK_ROOT) == 0)
+		return; /* no listing has it either */
 	parent = parent_path(path);
 	if (parent && is_seen(announce, parent))
 		announce_child(announce, change, parent, path);

@@ -13,6 +13,7 @@
 #include "cache/util/log.h"
 #include "fusefs/announce.h"
 #include "fusefs/files.h"
+#include "fusefs/flock.h"
 #include "fusefs/notify.h"
 #include "fusefs/ops.h"
 #include "fusefs/options.h"
@@ -320,6 +321,15 @@ static void reply_read(struct pending *pending)
 	file_put(file);
 }
 
+static bool refuses_forfeit(struct file *file, fuse_req_t req)
+{
+	bool refuses = file_is_forfeit(file);
+
+	if (refuses)
+		(void)fuse_reply_err(req, EIO);
+	return refuses;
+}
+
 static void read_newest(int error, const struct node_info *node, void *arg)
 {
 	struct pending *pending = arg;
@@ -338,11 +348,14 @@ static void read_newest(int error, const struct node_info *node, void *arg)
 /* Replies: buf, error. */
 void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	struct pending *pending = pending_start(req);
 	struct file *file = file_of(info);
+	struct pending *pending;
 	int err;
 
 	(void)number;
+	if (refuses_forfeit(file, req))
+		return;
+	pending = pending_start(req);
 	if (!pending)
 		return;
 	pending->file.fh = info->fh;
@@ -587,6 +600,7 @@ static void flushed(int error, void *arg)
 {
 	struct pending *pending = arg;
 
+	flocks_give_up(pending->mount->flocks, pending->flocker);
 	if (error)
 		pending_fail(pending, error);
 	else
@@ -609,6 +623,7 @@ void op_flush(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 	file_get(file); /* who is killed is answered at once, and closes it for good before we are through */
 	pending = pending_start(req);
 	if (pending) {
+		pending->flocker = flocks_close(pending->mount->flocks, number, info->lock_owner);
 		has_copy = file_is_bare(file) && closer_has_copy(closer, number);
 		file_close(file, info->lock_owner, has_copy, flushed, pending);
 	}
@@ -695,7 +710,8 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_fi
 		files_save_below(pending->mount->files, pending->inode.path, fsyncdir_saved, pending);
 }
 
-static void release_saved(int error, void *arg)
+/* Without memory for more, its locks have gone before. */
+static void release_alone(int error, void *arg)
 {
 	struct file *file = arg;
 
@@ -704,12 +720,39 @@ static void release_saved(int error, void *arg)
 	file_put(file);
 }
 
+/* A file's last close. */
+struct closing {
+	struct mount *mount;
+	struct file *file;
+};
+
+static void release_saved(int error, void *arg)
+{
+	struct closing *closing = arg;
+
+	flocks_released(closing->mount->flocks, closing->file);
+	release_alone(error, closing->file);
+	free(closing);
+}
+
 /* Replies: error. Nobody waits for it; what a close could not save any more (the writer was killed) is saved now. */
 void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
 {
+	struct mount *mount = fuse_req_userdata(req);
 	struct file *file = file_of(info);
+	struct closing *closing = file ? malloc(sizeof(*closing)) : NULL;
 
-	if (file && !special_release(fuse_req_userdata(req), info, number)) /* the announcer's is none */
-		file_release(file, release_saved, file);
+	if (file && file_lets_go(file)) {
+		flocks_released(mount->flocks, file);
+		special_release(mount, file, number);
+	} else if (closing) {
+		*closing = (struct closing){ .mount = mount, .file = file };
+		file_release(file, release_saved, closing);
+		closing = NULL;
+	} else if (file) { /* the announcer's is none */
+		flocks_released(mount->flocks, file);
+		file_release(file, release_alone, file);
+	}
+	free(closing);
 	(void)fuse_reply_err(req, 0);
 }

@@ -49,6 +49,7 @@ struct file {
 	_Atomic(int64_t) due;	     /* ms: when it is to be saved by itself; 0: never */
 	_Atomic(bool) has_changed;   /* since it was last read */
 	_Atomic(bool) is_unlinked;
+	_Atomic(bool) is_forfeit; /* see file_forfeit; it is broken, too, and stays so; set under lock */
 	_Atomic(bool) is_released;
 	_Atomic(bool) is_underway; /* as is_saving, a hint without lock */
 	_Atomic(bool) is_unsaved;  /* there is something to save, or being saved; set under lock, a hint without it */
@@ -63,6 +64,7 @@ struct file {
 	bool is_saving;
 	bool is_written;	      /* something was written since the file was last saved */
 	bool needs_birth;	      /* it was opened to make its znode, and has not yet */
+	bool wants_newest;	      /* the next read, wherever it is, looks for newer contents */
 	int broken;		      /* 0, or the -errno of the write that failed */
 	int lost;		      /* 0, or the -errno of a save that cannot be tried again, to be told */
 	int64_t written_at;	      /* ms: when the first of what is unsaved was written */
@@ -217,6 +219,17 @@ static bool has_writer_locked(struct files *files, fuse_ino_t inode)
 	return false;
 }
 
+static bool has_forfeit_locked(struct files *files, fuse_ino_t inode)
+{
+	const struct file *file;
+
+	DL_FOREACH (*bucket(files, inode), file) {
+		if (file->number == inode && atomic_load(&file->is_forfeit))
+			return true;
+	}
+	return false;
+}
+
 static bool has_holder_locked(struct files *files, fuse_ino_t inode)
 {
 	const struct file *file;
@@ -257,8 +270,9 @@ struct file *file_open(struct files *files, const struct inode_view *inode, cons
 	}
 	note_unsaved_locked(file); /* nobody else knows it yet */
 	pthread_mutex_lock(&files->lock);
-	if (has_writer_locked(files, inode->number))
-		file->is_paged = false; /* the kernel's size may be that of what is unsaved */
+	/* The kernel's size may be that of what is unsaved; and what is read through a forfeit one must come here. */
+	if (has_writer_locked(files, inode->number) || has_forfeit_locked(files, inode->number))
+		file->is_paged = false;
 	file->is_held = has_holder_locked(files, inode->number);
 	DL_APPEND(*bucket(files, inode->number), file);
 	pthread_mutex_unlock(&files->lock);
@@ -399,7 +413,7 @@ bool file_wants_newer(struct file *file, size_t offset)
 	atomic_store(&file->has_changed, false); /* what changes from here on may be missed by this read */
 	pthread_mutex_lock(&file->lock);
 	wants = !file->draft.is_dirty && !file->is_saving &&
-		(file->is_paged || offset == 0 || offset >= file->base->size);
+		(file->is_paged || file->wants_newest || offset == 0 || offset >= file->base->size);
 	pthread_mutex_unlock(&file->lock);
 	return wants;
 }
@@ -417,7 +431,11 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 		return;
 	pthread_mutex_lock(&file->lock);
 	/* A paged file's page must not be longer than the size that the kernel knows; if it is shorter, the kernel finds out. */
-	fits = file->is_paged ? info->data->size <= file->base->size : offset == 0 || continues(info->data, file->base);
+	fits = file->is_paged
+		? info->data->size <= file->base->size
+		: offset == 0 || file->wants_newest || continues(info->data, file->base);
+	if (!file->is_saving)
+		file->wants_newest = false;
 	if (fits && inodes_match(file->files->inodes, &file->inode, &info->stat, info->data) && !file->draft.is_dirty &&
 		!file->is_saving && file->stat.mzxid < info->stat.mzxid) { /* answers may come in the wrong order */
 		bytes_put(file->base);
@@ -425,6 +443,20 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 		file->stat = info->stat;
 	}
 	pthread_mutex_unlock(&file->lock);
+}
+
+void file_forfeit(struct file *file)
+{
+	pthread_mutex_lock(&file->lock);
+	atomic_store(&file->is_forfeit, true);
+	file->broken = -EIO;
+	atomic_store(&file->due, 0);
+	pthread_mutex_unlock(&file->lock);
+}
+
+bool file_is_forfeit(struct file *file)
+{
+	return atomic_load(&file->is_forfeit);
 }
 
 /* --- Writing --- */
@@ -546,6 +578,10 @@ int file_write(struct file *file, uint64_t owner, size_t offset, bool is_append,
 	int err = -EFBIG;
 
 	pthread_mutex_lock(&file->lock);
+	if (file->is_forfeit) {
+		pthread_mutex_unlock(&file->lock);
+		return -EIO;
+	}
 	meet_owner_locked(file, owner);
 	if (is_append)
 		begin = draft_size(&file->draft, file->base->size);
@@ -572,7 +608,7 @@ int file_cut(struct file *file, size_t size)
 	if (size > file->files->max_data)
 		return -EFBIG;
 	pthread_mutex_lock(&file->lock);
-	err = draft_truncate(&file->draft, size, file->base->size);
+	err = file->is_forfeit ? -EIO : draft_truncate(&file->draft, size, file->base->size);
 	if (!err && size == 0) {
 		file->broken = 0;
 		file->is_written = false;
@@ -1097,6 +1133,21 @@ static bool has_released(struct files *files, fuse_ino_t inode)
 	}
 	pthread_mutex_unlock(&files->lock);
 	return file != NULL;
+}
+
+void files_refresh(struct files *files, fuse_ino_t inode)
+{
+	struct file **list;
+	ssize_t count = gather(files, &(struct choice){ .inode = inode }, &list);
+
+	for (ssize_t i = 0; i < count; i++) {
+		pthread_mutex_lock(&list[i]->lock);
+		list[i]->wants_newest = true;
+		pthread_mutex_unlock(&list[i]->lock);
+		file_put(list[i]);
+	}
+	if (count >= 0)
+		free(list);
 }
 
 struct settle {

@@ -155,6 +155,15 @@ void files_unlinked(struct files *files, fuse_ino_t inode);
 /* The size of the contents as the newest writer on this mount sees them, while something is unsaved. False: nothing is. */
 bool files_unsaved_size(struct files *files, fuse_ino_t inode, size_t *size);
 
+/* Somebody has a lock now, and may read what others have written under theirs: the next read of each open file of the inode sees the
+ * newest contents, wherever it reads. */
+void files_refresh(struct files *files, fuse_ino_t inode);
+
+/* The lock that the file's user relied on is lost. From now on nothing is read from it or written to it (file_is_forfeit), and what is
+ * unsaved is dropped: -EIO. */
+void file_forfeit(struct file *file);
+bool file_is_forfeit(struct file *file);
+
 /* How many files are open, how many of them hold something unsaved, and how many saves are under way. */
 struct files_view {
 	size_t open, unsaved, saves;

@@ -13,10 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache/lock.h"
 #include "cache/util/log.h"
 #include "fusefs/announce.h"
 #include "fusefs/connection.h"
 #include "fusefs/files.h"
+#include "fusefs/flock.h"
 #include "fusefs/held.h"
 #include "fusefs/inode.h"
 #include "fusefs/mount.h"
@@ -254,13 +256,16 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 	mount->notify = mount->inodes ? notify_new(mount->inodes) : NULL;
 	mount->announce = options->announces ? announce_new(mount) : NULL;
 	mount->holder = holder_new(mount);
+	mount->flocks = flocks_new(mount);
 	config.connected_arg = mount->holder;
 	config.foreign_arg = mount->announce;
-	if (mount->notify && mount->holder && mount->requests && mount->virtuals &&
+	if (mount->notify && mount->holder && mount->flocks && mount->requests && mount->virtuals &&
 		(mount->announce || !options->announces))
 		mount->cache = cache_new(&config);
-	if (mount->cache)
+	if (mount->cache) {
+		cache_watch_locks(mount->cache, flocks_lost, mount);
 		mount->files = files_new(mount->cache, mount->inodes, options->max_data);
+	}
 	if (mount->pendings && mount->directories && mount->files)
 		return true;
 	(void)fprintf(stderr, "zkfs: cannot start: %s\n", strerror(errno));
@@ -274,6 +279,7 @@ static void free_parts(struct mount *mount)
 		files_stop(mount->files);
 	if (mount->cache)
 		cache_stop(mount->cache);
+	flocks_free(mount->flocks);
 	files_free(mount->files);
 	if (mount->session)
 		fuse_session_destroy(mount->session);

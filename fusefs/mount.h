@@ -14,6 +14,7 @@ struct announce;
 struct notify;
 struct files;
 struct directories;
+struct flocks;
 struct pendings;
 struct requests;
 struct virtuals;
@@ -28,6 +29,7 @@ struct mount {
 	struct files *files;
 	struct holder *holder;
 	struct directories *directories;
+	struct flocks *flocks;
 	struct pendings *pendings;
 	struct requests *requests;
 	struct virtuals *virtuals;

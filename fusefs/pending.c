@@ -29,12 +29,13 @@ struct pendings {
 	int timeout;
 	pthread_t thread;
 
-	/* A leaf, over the members below, and in a struct pending over the last five. */
+	/* A leaf, over the members below, and in a struct pending over the last six, let_go apart. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct pending *starting;    /* libfuse still has their requests in hand: nobody may answer */
 	struct pending *waiting;     /* those not answered; earliest deadline first, */
-	struct pending *interrupted; /* and so here */
+	struct pending *interrupted; /* and so here; */
+	struct pending *patient;     /* or without any */
 	size_t count;		     /* of those that their completion has not ended */
 	uint64_t last_id;
 	bool is_idle; /* the thread must be told when there is something in waiting */
@@ -49,6 +50,8 @@ struct pendings {
 
 static struct pending **list_of(struct pendings *pendings, const struct pending *pending)
 {
+	if (pending->let_go)
+		return &pendings->patient;
 	return pending->is_interrupted ? &pendings->interrupted : &pendings->waiting;
 }
 
@@ -128,6 +131,41 @@ static struct pending *find_locked(struct pending *list, uint64_t id)
 	return NULL;
 }
 
+/* Who waits as long as it takes. */
+static void interrupt_patient(struct pendings *pendings, uint64_t id)
+{
+	pending_let_go_cb *let_go = NULL;
+	struct mount *mount = NULL;
+	struct pending *pending;
+	fuse_req_t req = NULL;
+	pid_t caller = 0;
+	bool dies;
+
+	pthread_mutex_lock(&pendings->lock);
+	pending = find_locked(pendings->patient, id);
+	if (pending) {
+		pending->is_unwanted = true;
+		caller = pending->caller;
+		mount = pending->mount;
+		let_go = pending->let_go;
+	}
+	pthread_mutex_unlock(&pendings->lock);
+	if (!let_go)
+		return;
+	dies = is_dying(caller);
+
+	pthread_mutex_lock(&pendings->lock);
+	pending = dies ? find_locked(pendings->patient, id) : NULL;
+	if (pending) {
+		claim_locked(pendings, pending);
+		req = pending->req;
+	}
+	pthread_mutex_unlock(&pendings->lock);
+	if (req)
+		(void)fuse_reply_err(req, EINTR);
+	let_go(mount, id);
+}
+
 static void interrupt(struct pendings *pendings, uint64_t id)
 {
 	struct pending *pending;
@@ -143,8 +181,10 @@ static void interrupt(struct pendings *pendings, uint64_t id)
 	if (pending)
 		caller = pending->caller;
 	pthread_mutex_unlock(&pendings->lock);
-	if (!pending)
+	if (!pending) {
+		interrupt_patient(pendings, id);
 		return;
+	}
 	dies = is_dying(caller);
 
 	pthread_mutex_lock(&pendings->lock);
@@ -272,7 +312,7 @@ size_t pendings_count(struct pendings *pendings)
 	return count;
 }
 
-struct pending *pending_start(fuse_req_t req)
+static struct pending *start(fuse_req_t req, pending_let_go_cb *let_go)
 {
 	struct mount *mount = fuse_req_userdata(req);
 	struct pendings *pendings = mount->pendings;
@@ -287,6 +327,7 @@ struct pending *pending_start(fuse_req_t req)
 	pending->mount = mount;
 	pending->req = req;
 	pending->caller = fuse_req_ctx(req)->pid;
+	pending->let_go = let_go;
 	pthread_mutex_lock(&pendings->lock);
 	id = pending->id = ++pendings->last_id;
 	pendings->count++;
@@ -301,13 +342,40 @@ struct pending *pending_start(fuse_req_t req)
 	pending->is_interrupted = false;
 	pending->deadline = clock_now() + pendings->timeout;
 	DL_DELETE(pendings->starting, pending);
-	DL_APPEND(pendings->waiting, pending);
-	if (pendings->is_idle)
+	if (let_go)
+		DL_APPEND(pendings->patient, pending);
+	else
+		DL_APPEND(pendings->waiting, pending);
+	if (pendings->is_idle && !let_go)
 		pthread_cond_signal(&pendings->changed);
 	pthread_mutex_unlock(&pendings->lock);
 	if (came_early)
 		interrupt(pendings, id);
 	return pending;
+}
+
+struct pending *pending_start(fuse_req_t req)
+{
+	return start(req, NULL);
+}
+
+struct pending *pending_start_patient(fuse_req_t req, pending_let_go_cb *let_go)
+{
+	return start(req, let_go);
+}
+
+void pending_waits(struct mount *mount, uint64_t id, pending_let_go_cb *let_go)
+{
+	struct pendings *pendings = mount->pendings;
+	const struct pending *pending;
+	bool is_unwanted;
+
+	pthread_mutex_lock(&pendings->lock);
+	pending = find_locked(pendings->patient, id);
+	is_unwanted = !pending || pending->is_unwanted;
+	pthread_mutex_unlock(&pendings->lock);
+	if (is_unwanted)
+		let_go(mount, id);
 }
 
 /* --- Who was told that something is stale --- */
@@ -387,6 +455,21 @@ void pending_fail(struct pending *pending, int error)
 {
 	if (claim(pending))
 		(void)fuse_reply_err(pending->req, -error);
+	end(pending);
+}
+
+bool pending_tell(struct pending *pending, int error)
+{
+	bool is_told = claim(pending) && fuse_reply_err(pending->req, -error) == 0;
+
+	end(pending);
+	return is_told;
+}
+
+void pending_reply_lock(struct pending *pending, const struct flock *lock)
+{
+	if (claim(pending))
+		(void)fuse_reply_lock(pending->req, lock);
 	end(pending);
 }
 

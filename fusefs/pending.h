@@ -7,6 +7,7 @@
 #ifndef ZKFS_FUSEFS_PENDING_H
 #define ZKFS_FUSEFS_PENDING_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,11 @@
 #include "fusefs/inode.h"
 #include "fusefs/mount.h"
 
+/* Who waits under this id (struct pending) is not to wait any longer: the completion is to come soon. */
+typedef void pending_let_go_cb(struct mount *mount, uint64_t id);
+
+struct flocker;
+
 struct pending {
 	struct mount *mount;
 	struct inode_view inode;    /* what the request is about, if the handler looked it up */
@@ -22,13 +28,16 @@ struct pending {
 	struct fuse_file_info file; /* for open, create, opendir; else fh only */
 	size_t size;		    /* of a read or a directory's page; for an attribute's value */
 	off_t offset;
-	bool flag; /* the handler's own */
+	struct flocker *flocker; /* a flush's: whose locks go with it */
+	bool flag;		 /* the handler's own */
 	/* The rest is pending.c's. */
 	fuse_req_t req;
 	uint64_t id;
-	pid_t caller;	     /* a thread id; 0: in another pid namespace */
-	int64_t deadline;    /* ms */
-	bool is_interrupted; /* is in the list of those, or, while it starts, will be */
+	pid_t caller;		   /* a thread id; 0: in another pid namespace */
+	int64_t deadline;	   /* ms */
+	pending_let_go_cb *let_go; /* NULL: it is not patient */
+	bool is_unwanted;	   /* was interrupted, and is patient */
+	bool is_interrupted;	   /* is in the list of those, or, while it starts, will be */
 	bool is_answered;
 	struct pending *prev, *next;
 };
@@ -47,6 +56,13 @@ size_t pendings_count(struct pendings *pendings);
 /* NULL: there was no memory, and the request has been answered so. */
 struct pending *pending_start(fuse_req_t req);
 
+/* As pending_start, for a request that waits as long as it takes, such as one for a lock. An interrupt calls let_go, and is answered by
+ * the completion; only who is being killed is answered at once. */
+struct pending *pending_start_patient(fuse_req_t req, pending_let_go_cb *let_go);
+
+/* What let_go is about is under way from now on: calls it if there was an interrupt before. The pending may be gone. */
+void pending_waits(struct mount *mount, uint64_t id, pending_let_go_cb *let_go);
+
 /* error: -errno, or 0 for requests that are answered by success alone. */
 void pending_fail(struct pending *pending, int error);
 
@@ -54,6 +70,11 @@ void pending_fail(struct pending *pending, int error);
  * include/linux/namei.h), but only once. If what it found then has died as well, open(2) would give ESTALE, so that answer
  * is ENOENT: the name was there within the call, and then not. */
 void pending_fail_stale(struct pending *pending);
+
+/* As pending_fail. False: the kernel has been answered before. */
+bool pending_tell(struct pending *pending, int error);
+
+void pending_reply_lock(struct pending *pending, const struct flock *lock);
 
 /* keep: for how long the kernel may, in s. */
 void pending_reply_attr(struct pending *pending, const struct stat *attr, double keep);

@@ -121,13 +121,11 @@ static void made(int error, const char *path, const struct node_stat *stat, void
 	if (pending_reply_create(pending, &attr, is_sequential ? 0 : keep)) {
 		if (is_sequential)
 			take_back_name(mount, requested);
+	} else if (file_lets_go(file)) {
+		special_release(mount, file, (fuse_ino_t)attr.st_ino);
 	} else {
-		struct fuse_file_info info = { .fh = (uintptr_t)file };
-
-		if (!special_release(mount, &info, (fuse_ino_t)attr.st_ino)) {
-			unmake(mount, path, stat);
-			file_put(file);
-		}
+		unmake(mount, path, stat);
+		file_put(file);
 	}
 	free(requested);
 }
@@ -165,13 +163,8 @@ void special_create(struct pending *pending, struct openflags flags)
 		pending_fail(pending, err);
 }
 
-bool special_release(struct mount *mount, struct fuse_file_info *info, fuse_ino_t number)
+void special_release(struct mount *mount, struct file *file, fuse_ino_t number)
 {
-	struct file *file = file_of(info);
-
-	if (!file_lets_go(file))
-		return false;
 	holder_closed(mount->holder, number, file_path(file), file_czxid(file));
 	file_put(file);
-	return true;
 }

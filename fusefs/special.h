@@ -2,6 +2,7 @@
 #ifndef ZKFS_FUSEFS_SPECIAL_H
 #define ZKFS_FUSEFS_SPECIAL_H
 
+#include "fusefs/files.h"
 #include "fusefs/openflags.h"
 #include "fusefs/pending.h"
 
@@ -11,7 +12,7 @@ bool special_refuses(fuse_req_t req, struct openflags flags);
 /* Makes the znode at pending->path (or, if sequential, at one that begins so) and answers the request, which is a create. */
 void special_create(struct pending *pending, struct openflags flags);
 
-/* The open file with this handle is closed for good: if it was the last of a held one, gives its hold back and says so. */
-bool special_release(struct mount *mount, struct fuse_file_info *info, fuse_ino_t number);
+/* The open file, the last of a held one (file_lets_go), is closed for good: its znode goes. Gives the file back. */
+void special_release(struct mount *mount, struct file *file, fuse_ino_t number);
 
 #endif

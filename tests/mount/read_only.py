@@ -1,4 +1,5 @@
 """-o ro: nothing can be changed, EROFS says so, and mount(8) shows it; what others do shows as inotify events all the same."""
+import fcntl
 import signal
 import subprocess
 
@@ -37,6 +38,8 @@ with client() as zk:
             top = mnt.path
             for what, act in changes(top):
                 expect_eq(attempt(act), 'EROFS', f'{how}: {what}')
+            with open(f'{top}/file', 'rb') as file, expect_error(errno.ENOLCK, f'{how}: flock'):
+                fcntl.flock(file, fcntl.LOCK_SH)
             expect_eq(os.access(f'{top}/file', os.W_OK), False, f'{how}: access')
             expect_eq(open(f'{top}/file', encoding='utf-8').read(), 'data', f'{how}: reading')
             with open('/proc/self/mountinfo', encoding='utf-8') as mounts:

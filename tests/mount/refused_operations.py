@@ -24,10 +24,10 @@ with mount() as mnt, client() as zk:
         os.mkfifo(f'{top}/fifo')
     with expect_error(errno.EPERM, 'mknod of a device'):
         os.mknod(f'{top}/device', stat.S_IFCHR | 0o600, os.makedev(1, 3))
-    with open(f'{top}/file', 'rb+') as file:
-        with expect_error(errno.ENOLCK, 'flock'):
+    with open(f'{top}/.zkfs/transaction', 'rb+') as file:
+        with expect_error(errno.ENOLCK, 'flock of a control file'):
             fcntl.flock(file, fcntl.LOCK_EX)
-        with expect_error(errno.ENOLCK, 'fcntl lock'):
+        with expect_error(errno.ENOLCK, 'fcntl lock of a control file'):
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     expect_eq(zk.get_children('/'), ['file'], 'what is there')
 
