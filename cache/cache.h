@@ -166,6 +166,9 @@ struct cache_edit {
 	void (*done)(int error, const struct node_stat *stat, struct bytes *data, void *arg);
 	void *arg;
 	int64_t czxid;	   /* the znode must still be the one created by this; 0: whichever */
+	/* It is made in this session or not at all (-EIO): who relies on an ephemeral of it, such as a lock, has that until then. 0: in
+	 * any. */
+	int64_t session;
 	bool is_whole;	   /* the old contents do not matter: no version check, the last one wins */
 	bool is_directory; /* the znode is a directory and must stay one (DESIGN.md section 2: data for a directory) */
 	bool is_told;	   /* the change is told of as if others had done it, too */

@@ -293,10 +293,12 @@ int change_submit(struct cache *cache, const char *path, const struct write_step
 
 /* --- Making and removing --- */
 
-static int submit_file(struct cache *cache, const char *path, struct bytes *data, cache_done_cb *done, void *arg)
+/* session: as in struct cache_edit. */
+static int submit_file(struct cache *cache, const char *path, struct bytes *data, int64_t session, cache_done_cb *done,
+	void *arg)
 {
 	const struct write_step steps[] = {
-		{ .verb = WRITE_CREATE, .path = path, .data = data },
+		{ .verb = WRITE_CREATE, .path = path, .data = data, .session = session },
 		{ .verb = WRITE_SET, .path = path, .version = -1 },
 	};
 
@@ -334,7 +336,7 @@ static int attempt_submit(struct attempt *attempt)
 	const struct write_step remove = { .verb = WRITE_DELETE, .path = attempt->path, .version = attempt->version };
 
 	if (attempt->kind == MAKE_FILE)
-		return submit_file(attempt->cache, attempt->path, attempt->data, attempt_done, attempt);
+		return submit_file(attempt->cache, attempt->path, attempt->data, 0, attempt_done, attempt);
 	return change_submit(attempt->cache, attempt->path, attempt->kind == REMOVE ? &remove : &make, 1, attempt_done,
 		attempt);
 }
@@ -485,7 +487,11 @@ static int submit_directory_data(struct update *update, int32_t version)
 	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
 	if (asprintf(&child, "%s/zkfs-%016llx", update->path, (unsigned long long)salt) >= 0) {
 		const struct write_step steps[] = {
-			{ .verb = WRITE_SET, .path = update->path, .data = update->data, .version = version },
+			{ .verb = WRITE_SET,
+				.path = update->path,
+				.data = update->data,
+				.version = version,
+				.session = update->edit.session },
 			{ .verb = WRITE_CREATE, .path = child },
 			{ .verb = WRITE_DELETE, .path = child, .version = -1 },
 		};
@@ -502,6 +508,7 @@ static int update_submit(struct update *update, const struct node_info *info)
 		.path = update->path,
 		.data = update->data,
 		.version = update->edit.is_whole && !update->was_lost ? -1 : info->stat.version,
+		.session = update->edit.session,
 		.is_told = update->edit.is_told };
 
 	update->is_create = false;
@@ -557,7 +564,8 @@ static int update_create(struct update *update)
 	if (!err && !update->data)
 		err = -ENOMEM;
 	update->is_create = true;
-	return err ? err : submit_file(update->cache, update->path, update->data, update_created, update);
+	return err ? err : submit_file(update->cache, update->path, update->data, update->edit.session, update_created,
+			update);
 }
 
 enum outcome { WAS_MADE, WAS_NOT_MADE, WAS_NOT_AND_CANNOT, NOT_TO_BE_KNOWN };
@@ -588,7 +596,8 @@ static int update_resend(struct update *update, const struct node_info *info)
 {
 	update->was_unknown = false;
 	if (update->is_create)
-		return submit_file(update->cache, update->path, update->data, update_created, update);
+		return submit_file(update->cache, update->path, update->data, update->edit.session, update_created,
+			update);
 	return update_submit(update, info);
 }
 

@@ -76,6 +76,11 @@ typedef void cache_unlocked_cb(int error, void *arg);
 void cache_unlock(struct cache *cache, const struct lock_place *place, uint64_t first, uint64_t last,
 	cache_unlocked_cb *done, void *arg);
 
+/* For a done of cache_lock or cache_unlock that was told of no error, and for nobody else: the session that what is held lives as long
+ * as, and whether the owner holds anything there. */
+int64_t cache_lock_session(struct cache *cache);
+bool cache_has_lock(struct cache *cache, const struct lock_place *place);
+
 /* What stands in the way of a lock. */
 struct lock_obstacle {
 	bool is_any;

@@ -742,6 +742,18 @@ void cache_unlock(struct cache *cache, const struct lock_place *place, uint64_t 
 		done(-ENOMEM, arg);
 }
 
+int64_t cache_lock_session(struct cache *cache)
+{
+	return locks_session_id(cache->locks);
+}
+
+bool cache_has_lock(struct cache *cache, const struct lock_place *place)
+{
+	const struct claimant *claimant = claimant_find(cache->locks, place);
+
+	return claimant && claimant->holds;
+}
+
 /* --- Loss --- */
 
 static bool has_path(const struct hold *hold, const char *path)

@@ -385,11 +385,19 @@ static int queue_change(struct writer *writer, struct change *change, bool is_co
 	return err;
 }
 
+/* Whether it was to be made in a session that is not this handle's (NULL: it is not known yet). */
+static bool is_too_late(const struct change *change, zhandle_t *handle)
+{
+	int64_t session = change->count > 0 ? change->steps[0].session : 0;
+
+	return session && handle && zoo_client_id(handle)->client_id != session;
+}
+
 /* Sends, or lets it wait for a connection. The change is in no list. */
 static void send_or_wait(struct writer *writer, struct change *change)
 {
 	zhandle_t *handle = session_get(writer->session);
-	int err = queue_change(writer, change, handle != NULL);
+	int err = is_too_late(change, handle) ? -EIO : queue_change(writer, change, handle != NULL);
 
 	if (handle && !err)
 		send_change(writer, handle, change);

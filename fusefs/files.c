@@ -64,6 +64,7 @@ struct file {
 	bool is_saving;
 	bool is_written;	      /* something was written since the file was last saved */
 	bool needs_birth;	      /* it was opened to make its znode, and has not yet */
+	int64_t session;	      /* that saves are bound to; 0: to none */
 	bool wants_newest;	      /* the next read, wherever it is, looks for newer contents */
 	int broken;		      /* 0, or the -errno of the write that failed */
 	int lost;		      /* 0, or the -errno of a save that cannot be tried again, to be told */
@@ -445,6 +446,13 @@ void file_renew(struct file *file, size_t offset, const struct node_info *info)
 	pthread_mutex_unlock(&file->lock);
 }
 
+void file_bind(struct file *file, int64_t session)
+{
+	pthread_mutex_lock(&file->lock);
+	file->session = session;
+	pthread_mutex_unlock(&file->lock);
+}
+
 void file_forfeit(struct file *file)
 {
 	pthread_mutex_lock(&file->lock);
@@ -775,6 +783,7 @@ static struct cache_edit edit_locked(struct file *file)
 		.is_directory = file->saves_data,
 		.may_create = file->inode.czxid == INODE_UNBORN,
 		.is_told = file->tells_all,
+		.session = file->session,
 		.czxid = file->inode.czxid == INODE_UNBORN ? 0 : file->inode.czxid,
 	};
 }

@@ -159,6 +159,10 @@ bool files_unsaved_size(struct files *files, fuse_ino_t inode, size_t *size);
  * newest contents, wherever it reads. */
 void files_refresh(struct files *files, fuse_ino_t inode);
 
+/* The file's user relies on a lock that lives as long as this session: what is saved from now on is saved in it or not at all (-EIO),
+ * so that nothing is written under a lock that another has by then. 0: not any more. */
+void file_bind(struct file *file, int64_t session);
+
 /* The lock that the file's user relied on is lost. From now on nothing is read from it or written to it (file_is_forfeit), and what is
  * unsaved is dropped: -EIO. */
 void file_forfeit(struct file *file);

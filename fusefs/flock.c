@@ -269,12 +269,15 @@ void flocks_released(struct flocks *flocks, const struct file *file)
 struct errand {
 	struct pending *pending;
 	struct mount *mount;
+	struct file *file;	  /* held; NULL: none yet */
 	struct lock_request lock; /* its path is ours */
 	bool unlocks;
 };
 
 static void errand_free(struct errand *errand)
 {
+	if (errand->file)
+		file_put(errand->file);
 	free((char *)errand->lock.place.path);
 	free(errand);
 }
@@ -304,13 +307,18 @@ static void lock_done(int error, void *arg)
 		errand_end(errand, error == -ECANCELED ? -EINTR : error);
 		return;
 	}
+	file_bind(errand->file, cache_lock_session(errand->mount->cache));
 	files_refresh(errand->mount->files, errand->pending->inode.number);
 	notify_after(errand->mount->notify, lock_told, errand);
 }
 
 static void unlock_done(int error, void *arg)
 {
-	errand_end(arg, error);
+	struct errand *errand = arg;
+
+	if (!error && !cache_has_lock(errand->mount->cache, &errand->lock.place))
+		file_bind(errand->file, 0);
+	errand_end(errand, error);
 }
 
 static void let_go(struct mount *mount, uint64_t id)
@@ -371,6 +379,8 @@ static void errand_run(struct errand *errand, enum lock_scope scope, uint64_t ke
 	struct mount *mount = errand->mount;
 	int err = enter(mount->flocks, &errand->pending->inode, scope, key, file, &errand->lock.place);
 
+	file_get(file);
+	errand->file = file;
 	if (!err && file_is_forfeit(file) && !errand->unlocks)
 		err = -EIO;
 	if (err)
