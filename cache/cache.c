@@ -532,6 +532,7 @@ static void on_broken(int64_t zxid, void *arg)
 	atomic_store(&cache->is_reading, false);
 	atomic_fetch_add(&cache->gaps, 1);
 	tree_broken(cache->tree);
+	locks_broken(cache->locks);
 	atomic_fetch_add(&cache->moment, 1);
 	cache->changed(CACHE_UNSURE, "/", cache->changed_arg);
 }
@@ -575,7 +576,9 @@ static void on_event(enum wire_event_type type, const char *path, void *arg)
 	own_ready(cache->own, held);
 	atomic_store(&cache->is_telling, false);
 	changes_told(cache, path);
-	if (type == WIRE_DELETED)
+	if (type == WIRE_CREATED)
+		locks_created(cache->locks, path);
+	else if (type == WIRE_DELETED)
 		locks_deleted(cache->locks, path);
 }
 

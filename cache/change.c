@@ -564,8 +564,9 @@ static int update_create(struct update *update)
 	if (!err && !update->data)
 		err = -ENOMEM;
 	update->is_create = true;
-	return err ? err : submit_file(update->cache, update->path, update->data, update->edit.session, update_created,
-			update);
+	return err
+		? err
+		: submit_file(update->cache, update->path, update->data, update->edit.session, update_created, update);
 }
 
 enum outcome { WAS_MADE, WAS_NOT_MADE, WAS_NOT_AND_CANNOT, NOT_TO_BE_KNOWN };

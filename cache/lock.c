@@ -69,11 +69,11 @@ static void attempt_free(struct attempt *attempt)
 static void attempt_drop(struct attempt *attempt)
 {
 	if (attempt->is_made)
-		litter_add(attempt->locks, attempt->claimant->parent, &attempt->what.id, attempt->paths,
+		litter_add(attempt->locks, attempt->claimant->dir->path, &attempt->what.id, attempt->paths,
 			attempt->session, NULL, NULL);
 	else if (attempt->is_in_doubt)
-		litter_add(attempt->locks, attempt->claimant->parent, &attempt->what.id, NULL, attempt->session, NULL,
-			NULL);
+		litter_add(attempt->locks, attempt->claimant->dir->path, &attempt->what.id, NULL, attempt->session,
+			NULL, NULL);
 	attempt->is_made = attempt->is_in_doubt = false;
 }
 
@@ -123,6 +123,7 @@ void attempt_again(struct attempt *attempt)
 /* --- Looking at the queue --- */
 
 static void listed(struct lock_message *message);
+static void go_on(struct lock_message *message);
 
 static void list_done(const struct stream_reply *reply, void *arg)
 {
@@ -131,21 +132,23 @@ static void list_done(const struct stream_reply *reply, void *arg)
 	attempt->error = reply->error;
 	listing_put(attempt->listing);
 	attempt->listing = reply->error ? NULL : listing_get(reply->children);
+	attempt->stat = reply->stat;
+	attempt->is_told = cache_is_watching(attempt->locks->cache);
 	attempt_post(attempt, listed);
 }
 
 static void attempt_list(struct attempt *attempt)
 {
-	int err = stream_send(attempt->locks->cache->stream, STREAM_CHILDREN, attempt->claimant->parent, list_done,
+	int err = stream_send(attempt->locks->cache->stream, STREAM_CHILDREN, attempt->claimant->dir->path, list_done,
 		attempt);
 
 	attempt->stage = ATTEMPT_LISTING;
-	attempt->listed_at = clock_now();
+	attempt->looked_at = clock_now();
 	if (err)
 		attempt_end(attempt, err);
 }
 
-static void fence_passed(struct lock_message *message)
+static void go_on(struct lock_message *message)
 {
 	attempt_list(attempt_of(message));
 }
@@ -153,36 +156,7 @@ static void fence_passed(struct lock_message *message)
 static void fence_done(int error, void *arg)
 {
 	(void)error; /* the listing tells */
-	attempt_post(arg, fence_passed);
-}
-
-/* The parsed nodes of a queue, and where their names are. */
-struct queue {
-	size_t count;
-	struct lock_node *nodes;
-	const char **names;
-};
-
-static void queue_release(struct queue *queue)
-{
-	free(queue->nodes);
-	free(queue->names);
-}
-
-static bool queue_parse(struct queue *queue, const struct listing *listing)
-{
-	*queue = (struct queue){ .nodes = calloc(listing->count + 1, sizeof(*queue->nodes)),
-		.names = calloc(listing->count + 1, sizeof(*queue->names)) };
-	if (!queue->nodes || !queue->names) {
-		queue_release(queue);
-		return false;
-	}
-	for (uint32_t i = 0; i < listing->count; i++) {
-		if (!lock_parse(listing->names[i], &queue->nodes[queue->count]))
-			continue;
-		queue->names[queue->count++] = listing->names[i];
-	}
-	return true;
+	attempt_post(arg, go_on);
 }
 
 static bool is_of(const struct lock_node *node, const struct attempt *attempt)
@@ -190,16 +164,17 @@ static bool is_of(const struct lock_node *node, const struct attempt *attempt)
 	return lock_has_same_owner(node, &attempt->what) && node->id.serial == attempt->what.id.serial;
 }
 
-/* Our nodes in it, by their orders, in own. Gives how many; the paths are noted. */
-static size_t find_own(struct attempt *attempt, const struct queue *queue, struct lock_node own[LOCK_NODES_MAX])
+/* Our nodes in the queue, in own. Gives how many; their paths are noted. */
+static size_t find_own(struct attempt *attempt, struct lock_node own[LOCK_NODES_MAX])
 {
+	const struct lock_queue *queue = &attempt->claimant->dir->queue;
 	size_t count = 0;
 
 	for (size_t i = 0; i < queue->count && count < LOCK_NODES_MAX; i++) {
 		if (!is_of(&queue->nodes[i], attempt))
 			continue;
 		free(attempt->paths[count]);
-		attempt->paths[count] = lock_path(attempt->claimant->parent, queue->names[i]);
+		attempt->paths[count] = lock_path(attempt->claimant->dir->path, queue->names[i]);
 		own[count++] = queue->nodes[i];
 	}
 	return count;
@@ -228,7 +203,7 @@ static void wait_for(struct attempt *attempt, const char *name)
 		return;
 	}
 	free(attempt->blocker);
-	attempt->blocker = lock_path(attempt->claimant->parent, name);
+	attempt->blocker = lock_path(attempt->claimant->dir->path, name);
 	if (!attempt->blocker) {
 		attempt_end(attempt, -ENOMEM);
 		return;
@@ -238,8 +213,9 @@ static void wait_for(struct attempt *attempt, const char *name)
 }
 
 /* Grants it, or finds who must go first. */
-static void judge(struct attempt *attempt, const struct queue *queue, const struct lock_node *own, size_t count)
+static void judge(struct attempt *attempt, const struct lock_node *own, size_t count)
 {
+	const struct lock_queue *queue = &attempt->claimant->dir->queue;
 	size_t held_count;
 	struct lock_node *held = held_nodes(attempt->claimant, &held_count);
 	struct lock_verdict verdict = { .blocker = queue->count, .rank = UINT32_MAX };
@@ -271,25 +247,38 @@ static void miss(struct attempt *attempt)
 	attempt_again(attempt);
 }
 
-static void take_queue(struct attempt *attempt)
+/* True: its nodes are all in the queue as it is known, and that has decided. */
+static bool attempt_decide(struct attempt *attempt)
 {
 	struct lock_node own[LOCK_NODES_MAX];
-	struct queue queue;
-	size_t count;
+	size_t count = find_own(attempt, own);
 
-	if (!queue_parse(&queue, attempt->listing)) {
-		attempt_end(attempt, -ENOMEM);
-		return;
+	if (count != lock_nodes_of(attempt->claimant->scope))
+		return false;
+	attempt->is_made = true;
+	attempt->is_in_doubt = false;
+	judge(attempt, own, count);
+	return true;
+}
+
+/* Its nodes are there, or were: decides by what is known of the queue, if it is known, and once the stream has told of all of them. */
+static void attempt_look(struct attempt *attempt, bool waits_for_events)
+{
+	if (atomic_exchange(&attempt->locks->has_missed, false))
+		lockdirs_forget(attempt->locks);
+	if (attempt->claimant->is_busy) {
+		claimant_defer(attempt->claimant, &attempt->message, go_on);
+	} else if (!attempt->claimant->dir->is_known) {
+		attempt_list(attempt);
+	} else if (!attempt_decide(attempt)) {
+		if (!waits_for_events) {
+			attempt_list(attempt);
+			return;
+		}
+		attempt->stage = ATTEMPT_AWAITING;
+		attempt->looked_at = clock_now();
+		locks_tick(attempt->locks);
 	}
-	count = find_own(attempt, &queue, own);
-	if (count == lock_nodes_of(attempt->claimant->scope)) {
-		attempt->is_made = true;
-		attempt->is_in_doubt = false;
-		judge(attempt, &queue, own, count);
-	} else {
-		miss(attempt);
-	}
-	queue_release(&queue);
 }
 
 static void listed(struct lock_message *message)
@@ -305,9 +294,11 @@ static void listed(struct lock_message *message)
 	else if (attempt->error)
 		attempt_end(attempt, attempt->error);
 	else if (attempt->claimant->is_busy)
-		claimant_defer(attempt->claimant, &attempt->message, fence_passed); /* looks again then */
-	else
-		take_queue(attempt);
+		claimant_defer(attempt->claimant, &attempt->message, go_on); /* looks again then */
+	else if (!lockdir_fill(attempt->claimant->dir, attempt->listing, &attempt->stat, attempt->is_told))
+		attempt_end(attempt, -ENOMEM);
+	else if (!attempt_decide(attempt))
+		miss(attempt);
 }
 
 /* --- Making the nodes --- */
@@ -369,7 +360,7 @@ static void make_parents(struct attempt *attempt)
 		step = { .verb = WRITE_CREATE, .mode = WRITE_CONTAINER, .path = LOCK_ROOT, .acl = locks->open_acl };
 	int err = writer_submit(locks->cache->writer, &step, 1, ignore, NULL);
 
-	step.path = attempt->claimant->parent;
+	step.path = attempt->claimant->dir->path;
 	if (!err)
 		err = writer_submit(locks->cache->writer, &step, 1, parent_done, attempt);
 	if (err)
@@ -390,7 +381,7 @@ static void made(struct lock_message *message)
 	if (attempt_is_over(attempt))
 		return;
 	if (!attempt->error)
-		attempt_list(attempt);
+		attempt_look(attempt, true);
 	else if (attempt->error == -ENOENT && has_containers && attempt->parents_tries++ < PARENTS_TRIES)
 		make_parents(attempt);
 	else if (attempt->error == -ETIMEDOUT)
@@ -430,7 +421,7 @@ static void attempt_make(struct attempt *attempt)
 	attempt->what.id.serial = ++locks->last_serial;
 	for (size_t i = 0; i < count; i++) {
 		lock_name(claimant->scope, i, &attempt->what, name);
-		paths[i] = lock_path(claimant->parent, name);
+		paths[i] = lock_path(claimant->dir->path, name);
 		steps[i] = (struct write_step){ .verb = WRITE_CREATE,
 			.mode = WRITE_EPHEMERAL,
 			.path = paths[i],
@@ -530,7 +521,8 @@ static void attempt_go_on(struct attempt *attempt)
 
 static bool is_idle(const struct attempt *attempt)
 {
-	return attempt->stage == ATTEMPT_WAITING || attempt->stage == ATTEMPT_STALLED;
+	return attempt->stage == ATTEMPT_WAITING || attempt->stage == ATTEMPT_AWAITING ||
+		attempt->stage == ATTEMPT_STALLED;
 }
 
 /* A message of its own. */
@@ -551,11 +543,32 @@ static void note_post(struct locks *locks, lock_handler *handle, const char *pat
 	size_t size = strlen(path) + 1;
 	struct note *note = malloc(sizeof(*note) + size);
 
-	if (!note)
-		return; /* who waits looks again after LOOK_MS */
+	if (!note) {
+		atomic_store(&locks->has_missed, true); /* who waits looks again after LOOK_MS */
+		return;
+	}
 	*note = (struct note){ .message.handle = handle, .locks = locks, .ticket = ticket };
 	memcpy(note->path, path, size);
 	locks_post(locks, &note->message);
+}
+
+static void created(struct lock_message *message)
+{
+	struct note *note = note_of(message);
+	struct attempt *attempt, *next;
+
+	lockdirs_created(note->locks, note->path);
+	DL_FOREACH_SAFE (note->locks->attempts, attempt, next) {
+		if (attempt->stage == ATTEMPT_AWAITING && !attempt_is_over(attempt))
+			attempt_look(attempt, true);
+	}
+	free(note);
+}
+
+void locks_created(struct locks *locks, const char *path)
+{
+	if (atomic_load_explicit(&locks->is_used, memory_order_relaxed))
+		note_post(locks, created, path, 0);
 }
 
 static void deleted(struct lock_message *message)
@@ -563,9 +576,11 @@ static void deleted(struct lock_message *message)
 	struct note *note = note_of(message);
 	struct attempt *attempt, *next;
 
+	lockdirs_deleted(note->locks, note->path);
 	DL_FOREACH_SAFE (note->locks->attempts, attempt, next) {
-		if (attempt->stage == ATTEMPT_WAITING && strcmp(attempt->blocker, note->path) == 0)
-			attempt_go_on(attempt);
+		if (attempt->stage == ATTEMPT_WAITING && strcmp(attempt->blocker, note->path) == 0 &&
+			!attempt_is_over(attempt))
+			attempt_look(attempt, false);
 	}
 	holds_deleted(note->locks, note->path);
 	free(note);
@@ -573,11 +588,22 @@ static void deleted(struct lock_message *message)
 
 void locks_deleted(struct locks *locks, const char *path)
 {
-	const char *name = strrchr(path, '/') + 1;
-	struct lock_node node;
-
-	if (atomic_load_explicit(&locks->is_used, memory_order_relaxed) && lock_parse(name, &node))
+	if (atomic_load_explicit(&locks->is_used, memory_order_relaxed))
 		note_post(locks, deleted, path, 0);
+}
+
+static void broken(struct lock_message *message)
+{
+	struct note *note = note_of(message);
+
+	lockdirs_forget(note->locks);
+	free(note);
+}
+
+void locks_broken(struct locks *locks)
+{
+	if (atomic_load(&locks->is_used))
+		note_post(locks, broken, "", 0);
 }
 
 static void unwanted(struct lock_message *message)
@@ -638,7 +664,8 @@ static void ticked(struct lock_message *message)
 	DL_FOREACH_SAFE (locks->attempts, attempt, next) {
 		is_any = true;
 		if (attempt->stage == ATTEMPT_STALLED ||
-			(attempt->stage == ATTEMPT_WAITING && now >= attempt->listed_at + patience))
+			(attempt->stage == ATTEMPT_AWAITING && now >= attempt->looked_at + TICK_MS) ||
+			(attempt->stage == ATTEMPT_WAITING && now >= attempt->looked_at + patience))
 			attempt_go_on(attempt);
 	}
 	litter_again(locks);
@@ -708,13 +735,13 @@ static void tested(struct lock_message *message)
 	free(test);
 }
 
-static bool is_holding(const struct queue *queue, size_t index)
+static bool is_holding(const struct lock_queue *queue, size_t index)
 {
 	return lock_judge(&queue->nodes[index], NULL, 0, queue->nodes, queue->count).blocker == queue->count;
 }
 
 /* The first of those who hold, or, should there be none, of those who wait and would be served before. */
-static size_t find_obstacle(const struct queue *queue, const struct lock_node *what)
+static size_t find_obstacle(const struct lock_queue *queue, const struct lock_node *what)
 {
 	size_t best = queue->count;
 	bool holds = false;
@@ -736,7 +763,7 @@ static size_t find_obstacle(const struct queue *queue, const struct lock_node *w
 static void test_listed(const struct stream_reply *reply, void *arg)
 {
 	struct test *test = arg;
-	struct queue queue;
+	struct lock_queue queue = { 0 };
 	size_t found;
 
 	if (reply->error && reply->error != -ENOENT) {
@@ -744,7 +771,7 @@ static void test_listed(const struct stream_reply *reply, void *arg)
 		free(test);
 		return;
 	}
-	if (!reply->error && queue_parse(&queue, reply->children)) {
+	if (!reply->error && lock_queue_fill(&queue, reply->children)) {
 		found = find_obstacle(&queue, &test->what);
 		if (found < queue.count) {
 			const struct lock_node *node = &queue.nodes[found];
@@ -755,8 +782,8 @@ static void test_listed(const struct stream_reply *reply, void *arg)
 				.last = node->last };
 			test->id = node->id;
 		}
-		queue_release(&queue);
 	}
+	lock_queue_release(&queue);
 	test->message.handle = tested;
 	locks_post(test->locks, &test->message);
 }

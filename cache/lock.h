@@ -54,8 +54,10 @@ void locks_free(struct locks *locks);
 /* Who is to hear of losses; before the first lock. */
 void cache_watch_locks(struct cache *cache, locks_lost_cb *lost, void *arg);
 
-/* For cache.c, on the stream's thread: a znode was removed; any may have been, the stream was broken and is back. */
+/* For cache.c, on the stream's thread: a znode was made; removed; the stream is broken, so that nothing is told any more; it is back. */
+void locks_created(struct locks *locks, const char *path);
 void locks_deleted(struct locks *locks, const char *path);
+void locks_broken(struct locks *locks);
 void locks_resumed(struct locks *locks);
 
 /* For cache.c: there is a session, or another, or none any more. On libzookeeper's thread. */

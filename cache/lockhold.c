@@ -59,14 +59,17 @@ char *lock_parent(const struct lock_place *place)
 static struct claimant *claimant_new(struct locks *locks, const struct lock_place *place, size_t key_size)
 {
 	struct claimant *claimant = calloc(1, sizeof(*claimant) + key_size + 1);
+	char *parent = lock_parent(place);
 
+	if (claimant && parent)
+		claimant->dir = lockdir_get(locks, parent);
+	free(parent);
 	if (!claimant)
 		return NULL;
 	claimant->locks = locks;
 	claimant->scope = place->scope;
 	claimant->owner = place->owner;
 	claimant->path = strdup(place->path);
-	claimant->parent = lock_parent(place);
 	claimant->key_size = key_size;
 	claimant->is_hashed = true;
 	return claimant;
@@ -74,8 +77,8 @@ static struct claimant *claimant_new(struct locks *locks, const struct lock_plac
 
 static void claimant_free(struct claimant *claimant)
 {
+	lockdir_put(claimant->locks, claimant->dir);
 	free(claimant->path);
-	free(claimant->parent);
 	free(claimant);
 }
 
@@ -114,7 +117,7 @@ struct claimant *claimant_get(struct locks *locks, const struct lock_place *plac
 			HASH_ADD_KEYPTR(hh, locks->claimants, claimant->key, size, claimant);
 		}
 		free(key);
-		if (claimant && (!claimant->is_hashed || !claimant->path || !claimant->parent)) {
+		if (claimant && (!claimant->is_hashed || !claimant->path || !claimant->dir)) {
 			if (claimant->is_hashed)
 				HASH_DEL(locks->claimants, claimant);
 			claimant_free(claimant);
@@ -198,7 +201,7 @@ static void hold_remove(struct claimant *claimant, struct hold *hold)
 static void hold_release(struct claimant *claimant, struct hold *hold, cache_unlocked_cb *done, void *arg)
 {
 	hold_remove(claimant, hold);
-	litter_add(claimant->locks, claimant->parent, &hold->node.id, hold->paths, hold->session, done, arg);
+	litter_add(claimant->locks, claimant->dir->path, &hold->node.id, hold->paths, hold->session, done, arg);
 	hold_free(hold);
 }
 
@@ -297,7 +300,7 @@ static void swap_broken(struct swap *swap)
 	const struct hold *hold;
 
 	DL_FOREACH (swap->fresh, hold) /* it may have been made */
-		litter_add(locks, claimant->parent, &hold->node.id, NULL, swap->session, NULL, NULL);
+		litter_add(locks, claimant->dir->path, &hold->node.id, NULL, swap->session, NULL, NULL);
 	release_all(claimant);
 	if (locks->lost)
 		locks->lost(&place, claimant->pid, locks->lost_arg);
@@ -357,8 +360,8 @@ static void swap_settled(bool is_settled, void *arg)
 	struct swap *swap = arg;
 
 	if (is_settled &&
-		stream_send(swap->locks->cache->stream, STREAM_CHILDREN, swap->claimant->parent, swap_listed, swap) ==
-			0)
+		stream_send(swap->locks->cache->stream, STREAM_CHILDREN, swap->claimant->dir->path, swap_listed,
+			swap) == 0)
 		return;
 	swap->error = -ETIMEDOUT;
 	swap->message.handle = swap_looked;
@@ -434,7 +437,7 @@ static bool swap_add(struct swap *swap, const struct lock_node *like, uint64_t f
 	hold->node.last = last;
 	hold->node.id.serial = ++swap->locks->last_serial;
 	lock_name_with_number(swap->claimant->scope, 0, &hold->node, name);
-	hold->paths[0] = lock_path(swap->claimant->parent, name);
+	hold->paths[0] = lock_path(swap->claimant->dir->path, name);
 	DL_APPEND(swap->fresh, hold);
 	return hold->paths[0] != NULL;
 }
@@ -816,4 +819,5 @@ void holds_free(struct locks *locks)
 		claimant_free(claimant);
 	}
 	litter_free(locks);
+	lockdirs_free(locks);
 }

@@ -1,5 +1,5 @@
-/* What lock.c (attempts, and what wakes them), lockhold.c (what is held) and litter.c (nodes that are to go) share. For nobody else. All
- * functions but locks_post and locks_tick are called while a message is handled, so there is only one at a time. */
+/* What lock.c (attempts, and what wakes them), lockdir.c (queues), lockhold.c (what is held) and litter.c (nodes that are to go) share.
+ * For nobody else. All functions but locks_post and locks_tick are called while a message is handled, so there is only one at a time. */
 #ifndef ZKFS_CACHE_LOCKPARTS_H
 #define ZKFS_CACHE_LOCKPARTS_H
 
@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "cache/lock.h"
+#include "cache/lockdir.h"
 #include "cache/parts.h"
 
 /* Something to be handled in turn. It is part of what it is about. */
@@ -39,7 +40,8 @@ struct claimant {
 	enum lock_scope scope;
 	uint64_t owner;
 	pid_t pid;
-	char *path, *parent; /* of its nodes */
+	char *path;
+	struct lockdir *dir; /* where its nodes lie */
 	struct hold *holds;
 	unsigned users;
 	bool is_busy;		       /* what it holds is being swapped: nothing else about it is done meanwhile, */
@@ -65,6 +67,7 @@ struct locks {
 	locks_lost_cb *lost;
 	void *lost_arg;
 	_Atomic(bool) is_used;
+	_Atomic(bool) has_missed; /* an event, for want of memory */
 	_Atomic(size_t) held, waiting;
 
 	pthread_mutex_t lock; /* a leaf, over the members below, and tick.is_posted */
@@ -80,6 +83,9 @@ struct locks {
 	struct claimant *claimants;
 	struct attempt *attempts;
 	struct litter *litter;
+	struct lockdir *dirs;
+	struct lockdir *unused_dirs;
+	size_t unused_dir_count;
 	bool is_stopping;
 };
 
@@ -96,10 +102,11 @@ char *lock_path(const char *parent, const char *name);
 /* --- lock.c: attempts --- */
 
 enum attempt_stage {
-	ATTEMPT_MAKING,	 /* its nodes */
-	ATTEMPT_LISTING, /* the queue */
-	ATTEMPT_WAITING, /* for the blocker to go */
-	ATTEMPT_STALLED, /* for a server */
+	ATTEMPT_MAKING,	  /* its nodes */
+	ATTEMPT_AWAITING, /* the events of their births */
+	ATTEMPT_LISTING,  /* the queue */
+	ATTEMPT_WAITING,  /* for the blocker to go */
+	ATTEMPT_STALLED,  /* for a server */
 	ATTEMPT_SWAPPING,
 };
 
@@ -124,12 +131,14 @@ struct attempt {
 	bool is_in_doubt; /* or may be */
 	bool has_synced;  /* so a listing is not old */
 	int64_t session;
-	int64_t listed_at; /* ms */
+	int64_t looked_at; /* ms: when the queue was last listed, or its events began to be awaited */
 	unsigned parents_tries;
 	char *paths[LOCK_NODES_MAX];
 	char *blocker; /* path */
 	int error;     /* of the last answer, as the next */
 	struct listing *listing;
+	struct node_stat stat; /* the directory's */
+	bool is_told;	       /* events tell of what becomes of the listing */
 };
 
 /* It is over. With an error its nodes go. */
