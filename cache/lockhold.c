@@ -261,6 +261,7 @@ static void swap_made(struct swap *swap)
 {
 	struct claimant *claimant = swap->claimant;
 	struct attempt *attempt = swap->attempt;
+	struct locks *locks = swap->locks;
 	struct hold *hold, *next;
 
 	DL_FOREACH_SAFE (claimant->holds, hold, next) {
@@ -277,7 +278,7 @@ static void swap_made(struct swap *swap)
 	if (attempt)
 		attempt->is_made = false; /* its node is held, or gone */
 	swap_end(swap, 0);
-	holds_check_session(swap->locks);
+	holds_check_session(locks);
 }
 
 /* Nothing was changed. */
