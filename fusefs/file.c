@@ -26,11 +26,12 @@ static bool may_write(const struct fuse_file_info *info)
 	return (info->flags & O_ACCMODE) != O_RDONLY;
 }
 
-static void set_handle(struct fuse_file_info *info, struct file *file)
+static void set_handle(const struct mount *mount, struct fuse_file_info *info, fuse_ino_t number, struct file *file)
 {
 	info->fh = (uintptr_t)file;
 	info->direct_io = !file_is_paged(file);
-	info->noflush = !may_write(info); /* a reader's close has nothing to say */
+	/* A reader's close has nothing to say, but that fcntl locks go. */
+	info->noflush = !may_write(info) && !flocks_has_records(mount->flocks, number);
 }
 
 /* --- open, create --- */
@@ -97,7 +98,7 @@ static void open_node(struct pending *pending, const struct node_info *node)
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
-	set_handle(&pending->file, file);
+	set_handle(pending->mount, &pending->file, pending->inode.number, file);
 	notify_after(pending->mount->notify, open_told, pending);
 }
 
@@ -188,7 +189,7 @@ static void reply_create(struct pending *pending, const struct node_info *node)
 	}
 	if (pending->flag) /* it was made by this request */
 		inodes_announced(mount->inodes, inode->number);
-	set_handle(&pending->file, file);
+	set_handle(mount, &pending->file, inode->number, file);
 	keep = attr_fill(mount, inode->number, inode->type, KIND_FILE, &node->stat, NULL, node->changed, &node->access,
 		&attr);
 	/* A ".data" without data is there as long as somebody has it open. */
@@ -249,7 +250,7 @@ static void reply_unborn(struct pending *pending)
 		pending_fail(pending, -ENOMEM);
 		return;
 	}
-	set_handle(&pending->file, file);
+	set_handle(mount, &pending->file, inode->number, file);
 	(void)attr_fill(mount, inode->number, INODE_NODE, KIND_FILE, &node.stat, NULL, node.stat.mtime, NULL, &attr);
 	if (!pending_reply_create(pending, &attr, 0))
 		file_put(file);

@@ -219,6 +219,21 @@ static void remove_locked(struct flocks *flocks, struct flocker *flocker)
 	atomic_fetch_sub(&flocks->count, 1);
 }
 
+bool flocks_has_records(struct flocks *flocks, fuse_ino_t number)
+{
+	const struct flocker *flocker;
+
+	if (atomic_load(&flocks->count) == 0)
+		return false;
+	pthread_mutex_lock(&flocks->lock);
+	DL_FOREACH (flocks->list, flocker) {
+		if (flocker->number == number && flocker->place.scope == LOCK_RECORD)
+			break;
+	}
+	pthread_mutex_unlock(&flocks->lock);
+	return flocker != NULL;
+}
+
 struct flocker *flocks_close(struct flocks *flocks, fuse_ino_t number, uint64_t owner)
 {
 	struct flocker *flocker;

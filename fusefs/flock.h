@@ -8,6 +8,7 @@
 #ifndef ZKFS_FUSEFS_FLOCK_H
 #define ZKFS_FUSEFS_FLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <fuse_lowlevel.h>
@@ -27,6 +28,9 @@ void flocks_free(struct flocks *flocks);
 /* A locks_lost_cb, with the struct mount as its argument. */
 struct lock_place;
 void flocks_lost(const struct lock_place *place, pid_t pid, void *arg);
+
+/* Whether somebody has fcntl(2) locks on the inode, or had: each close of it is to be told. */
+bool flocks_has_records(struct flocks *flocks, fuse_ino_t number);
 
 /* A descriptor of the inode is being closed by this owner (lock_owner): its fcntl(2) locks there go, as POSIX has it, which
  * flocks_give_up sees to once what the descriptor had unsaved is saved. NULL: there are none. */
