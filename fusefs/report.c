@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "cache/lock.h"
 #include "cache/util/metrics.h"
 #include "fusefs/announce.h"
 #include "fusefs/files.h"
@@ -133,9 +134,15 @@ static void put_queues(const struct mount *mount, struct buf *out)
 
 static void put_files(const struct mount *mount, struct buf *out)
 {
+	static const char locks[] = "zkfs_locks";
 	struct files_view files;
+	size_t held, waiting;
 
 	files_look(mount->files, &files);
+	cache_count_locks(mount->cache, &held, &waiting);
+	metrics_family(out, locks, "gauge", "Locks of programs of this machine.");
+	metrics_put(out, locks, "state=\"held\"", held);
+	metrics_put(out, locks, "state=\"waiting\"", waiting);
 	metrics_put_alone(out, "zkfs_open_files", "gauge", "Open files.", files.open);
 	metrics_put_alone(out, "zkfs_drafts", "gauge", "Open files with something that is not saved yet.",
 		files.unsaved);
