@@ -740,24 +740,50 @@ static bool is_holding(const struct lock_queue *queue, size_t index)
 	return lock_judge(&queue->nodes[index], NULL, 0, queue->nodes, queue->count).blocker == queue->count;
 }
 
-/* The first of those who hold, or, should there be none, of those who wait and would be served before. */
+/* The one of those who hold that begins first, or, should there be none, of those who wait and would be served before. */
 static size_t find_obstacle(const struct lock_queue *queue, const struct lock_node *what)
 {
 	size_t best = queue->count;
-	bool holds = false;
+	bool best_holds = false;
 
 	for (size_t i = 0; i < queue->count; i++) {
 		const struct lock_node *node = &queue->nodes[i];
+		bool holds;
 
 		if (!lock_conflicts(node, what) || lock_has_same_owner(node, what))
 			continue;
-		if (best == queue->count || (!holds && is_holding(queue, i)) ||
-			(holds == is_holding(queue, i) && node->number < queue->nodes[best].number)) {
+		holds = is_holding(queue, i);
+		if (best == queue->count || (holds && !best_holds) ||
+			(holds == best_holds && node->first < queue->nodes[best].first)) {
 			best = i;
-			holds = is_holding(queue, i);
+			best_holds = holds;
 		}
 	}
 	return best;
+}
+
+/* Several nodes of one owner side by side are one lock to whoever asks. */
+static struct lock_node whole_of(const struct lock_queue *queue, size_t index)
+{
+	struct lock_node whole = queue->nodes[index];
+	bool grows = true;
+
+	while (grows) {
+		grows = false;
+		for (size_t i = 0; i < queue->count; i++) {
+			const struct lock_node *node = &queue->nodes[i];
+
+			if (node->order != whole.order || node->is_exclusive != whole.is_exclusive ||
+				!lock_has_same_owner(node, &whole) || node->first > whole.last + 1 ||
+				whole.first > node->last + 1 || !is_holding(queue, i) ||
+				(node->first >= whole.first && node->last <= whole.last))
+				continue;
+			whole.first = node->first < whole.first ? node->first : whole.first;
+			whole.last = node->last > whole.last ? node->last : whole.last;
+			grows = true;
+		}
+	}
+	return whole;
 }
 
 static void test_listed(const struct stream_reply *reply, void *arg)
@@ -774,13 +800,13 @@ static void test_listed(const struct stream_reply *reply, void *arg)
 	if (!reply->error && lock_queue_fill(&queue, reply->children)) {
 		found = find_obstacle(&queue, &test->what);
 		if (found < queue.count) {
-			const struct lock_node *node = &queue.nodes[found];
+			const struct lock_node node = whole_of(&queue, found);
 
 			test->obstacle = (struct lock_obstacle){ .is_any = true,
-				.is_exclusive = node->is_exclusive,
-				.first = node->first,
-				.last = node->last };
-			test->id = node->id;
+				.is_exclusive = node.is_exclusive,
+				.first = node.first,
+				.last = node.last };
+			test->id = node.id;
 		}
 	}
 	lock_queue_release(&queue);
