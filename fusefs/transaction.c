@@ -24,7 +24,7 @@ struct line {
 	struct transaction_error *error;
 };
 
-/* Gives -EINVAL. */
+/* Gives -EINVAL, with one line as the message. */
 __attribute__((format(printf, 2, 3))) static int wrong(struct transaction_error *error, const char *format, ...)
 {
 	va_list args;
@@ -32,6 +32,11 @@ __attribute__((format(printf, 2, 3))) static int wrong(struct transaction_error 
 	va_start(args, format);
 	(void)vsnprintf(error->message, sizeof(error->message), format, args);
 	va_end(args);
+	/* A word of the text may be in it, with any bytes. */
+	for (char *c = error->message; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	}
 	return -EINVAL;
 }
 

@@ -13,7 +13,7 @@ static void put(struct buf *out, const char *text)
 
 static void put_step(struct buf *out, const struct write_step *step)
 {
-	char version[16];
+	char number[32];
 
 	put(out, transaction_verb(step->verb));
 	put(out, " ");
@@ -23,11 +23,17 @@ static void put_step(struct buf *out, const struct write_step *step)
 		transaction_put_word(out, step->data ? step->data->data : "", step->data ? step->data->size : 0);
 	}
 	if (step->verb != WRITE_CREATE) {
-		(void)snprintf(version, sizeof(version), " %d", step->version);
-		put(out, version);
+		(void)snprintf(number, sizeof(number), " %d", step->version);
+		put(out, number);
 	}
 	if (step->mode == WRITE_EPHEMERAL)
 		put(out, " ephemeral");
+	if (step->mode == WRITE_CONTAINER)
+		put(out, " container");
+	if (step->ttl) {
+		(void)snprintf(number, sizeof(number), " ttl=%lld", (long long)step->ttl);
+		put(out, number);
+	}
 	if (step->is_sequential)
 		put(out, " sequential");
 	put(out, "\n");
@@ -42,7 +48,7 @@ static bool are_same_data(const struct bytes *a, const struct bytes *b)
 
 static bool are_same(const struct write_step *a, const struct write_step *b)
 {
-	return a->verb == b->verb && a->mode == b->mode && a->is_sequential == b->is_sequential &&
+	return a->verb == b->verb && a->mode == b->mode && a->is_sequential == b->is_sequential && a->ttl == b->ttl &&
 		strcmp(a->path, b->path) == 0 && (a->verb == WRITE_CREATE || a->version == b->version) &&
 		are_same_data(a->data, b->data);
 }
@@ -56,6 +62,8 @@ static void check_again(const struct transaction *transaction)
 	for (size_t i = 0; i < transaction->count; i++) {
 		MUST(transaction->lines[i] >= 1 && transaction->steps[i].path[0] == '/');
 		MUST(i == 0 || transaction->lines[i] > transaction->lines[i - 1]);
+		MUST(transaction->count == 1 ||
+			(transaction->steps[i].mode != WRITE_CONTAINER && !transaction->steps[i].ttl));
 		put_step(&text, &transaction->steps[i]);
 	}
 	MUST(!text.failed);
@@ -75,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (err) {
 		MUST(err == -EINVAL && error.line >= 1);
-		MUST(memchr(error.message, '\0', sizeof(error.message)) && *error.message);
+		MUST(memchr(error.message, '\0', sizeof(error.message)) && is_one_line(error.message));
 		return 0;
 	}
 	check_again(&transaction);

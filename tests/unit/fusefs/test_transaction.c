@@ -208,6 +208,8 @@ START_TEST(what_is_wrong)
 	refuses("set /a \"\\x", 1, "not an escape");
 	refuses_bytes("set /a \"\\\0\"", 10, 1, "not an escape");
 	refuses_bytes("set /a b\0", 9, 1, "in quotes");
+	/* The reason is one line, whatever the word holds. */
+	refuses("create /a b \"x\\ny\\x7f\"", 1, "not a flag here: 'x?y?'");
 }
 END_TEST
 
