@@ -1,6 +1,7 @@
-"""A queue of sequential nodes: four programs, in C, Python and with dd, fill it through the open flags of <zkfs.h>, four others empty
-it through two mounts and with Kazoo, and each item comes out exactly once, whole."""
+"""A queue of sequential nodes: four programs, in C, Python and with dd through the open flags of <zkfs.h>, and zkfs create -s, fill it,
+four others empty it through two mounts and with Kazoo, and each item comes out exactly once, whole."""
 # timeout: 300
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from kazoo.exceptions import BadVersionError, NoNodeError
 
 from zktest import *
 
-ITEMS = int(os.environ.get("ITEMS", "500"))     # of each producer
+ITEMS = int(500 * float(os.environ.get('ZKFS_TEST_SCALE', 1)))      # of each producer
 
 PRODUCER_C = r"""
 #include <zkfs.h>
@@ -42,6 +43,16 @@ PRODUCER_DD = """
 i=0
 while [ $i -lt $3 ]; do
     echo "$2 $i" | dd oflag=direct of="$1" status=none || exit 1
+    i=$((i + 1))
+done
+"""
+
+# Its second operand is data as well as -: every other item.
+PRODUCER_CREATE = """
+i=0
+while [ $i -lt $3 ]; do
+    if [ $((i % 2)) = 0 ]; then "$ZKFS" create -s "$1" "$2 $i
+"; else echo "$2 $i" | "$ZKFS" create -s "$1" -; fi || exit 1
     i=$((i + 1))
 done
 """
@@ -94,9 +105,10 @@ with mount() as mnt, mount('other') as other, client() as zk:
     item = f'{mnt.path}/queue/item-'
     program = compile_producer()
     began = time.monotonic()
-    producers = [subprocess.Popen([*command, item, name, str(ITEMS)]) for name, command in (
-        ('C', [program]), ('C too', [program]),
-        ('Python', [sys.executable, '-c', PRODUCER_PYTHON]), ('dd', ['sh', '-c', PRODUCER_DD, 'sh']))]
+    told = open('told', 'w+', encoding='utf-8')
+    producers = [subprocess.Popen([*command, item, name, str(ITEMS)], stdout=told) for name, command in (
+        ('C', [program]), ('Python', [sys.executable, '-c', PRODUCER_PYTHON]), ('dd', ['sh', '-c', PRODUCER_DD, 'sh']),
+        ('create', ['sh', '-c', PRODUCER_CREATE, 'sh']))]
     outputs = [open(f'consumed{i}', 'w+', encoding='utf-8') for i in range(3)]
     consumers = [subprocess.Popen([sys.executable, '-c', CONSUMER, f'{where.path}/queue'], stdout=output)
                  for where, output in zip((mnt, mnt, other), outputs)]
@@ -117,7 +129,11 @@ os.mkdir(sys.argv[1])
         shares.append(len(lines))
         got += lines
     print(f'{len(got)} items in {time.monotonic() - began:.1f} s; shares {shares}')
-    expected = sorted(f'{name} {i}' for name in ('C', 'C too', 'Python', 'dd') for i in range(ITEMS))
+    expected = sorted(f'{name} {i}' for name in ('C', 'Python', 'dd', 'create') for i in range(ITEMS))
     expect_eq(len(got), len(expected), 'items that came out')
     expect_eq(sorted(got) == expected, True, 'that each item came out once')
     expect_eq(zk.get_children('/queue'), [], 'what is left')
+    told.seek(0)
+    paths = told.read().splitlines()
+    expect_eq([path for path in paths if not re.fullmatch(re.escape(item) + r'\d{10}', path)], [], 'other paths that zkfs create told')
+    expect_eq(len(set(paths)), ITEMS, 'paths that it told')
