@@ -3,6 +3,7 @@ when the znode cannot be kept."""
 import signal
 import subprocess
 import sys
+import time
 
 from zktest import *
 
@@ -129,34 +130,74 @@ def owner(path):
     return stat.ephemeralOwner if stat else 0
 
 
-def expire(while_gone=lambda: None):
+def session_now():
     with open(f'{top}/.zkfs/session', encoding='utf-8') as file:
-        known = dict(line.split() for line in file)['id']
+        return int(dict(line.split() for line in file)['id'], 16)
+
+
+def expire(while_gone=lambda: None):
+    known = session_now()
     os.kill(mnt.pid, signal.SIGSTOP)
-    wait_until(30, lambda: known not in sessions(), 'the session to expire')
+    wait_until(30, lambda: f'{known:#x}' not in sessions(), 'the session to expire')
     while_gone()
     os.kill(mnt.pid, signal.SIGCONT)
 
 
-def group_membership():
-    """50 members, of which 20 are killed, and then the session expires."""
-    zk.create('/group')
-    members = [waiting('group/m-', '-s') for _ in range(50)]
-    expect_eq(len(zk.get_children('/group')), 50, 'members')
-    for process, _ in members[:20]:
-        process.kill()
-    wait_until(10, lambda: len(zk.get_children('/group')) == 30, 'the end of the killed ones')
-    names = zk.get_children('/group')
-    before = owner(f'/group/{names[0]}')
-    expire()
-    wait_until(30, lambda: sorted(zk.get_children('/group')) == sorted(names) and
-               before not in {owner(f'/group/{name}') for name in names}, 'all of them in the next session')
-    expect_eq([process.poll() for process, _ in members[20:]], [None] * 30, 'they run on')
-    for process, _ in members[20:]:
+def members_remain(names, since, what):
+    """Until they are these, of which none is ever missing while the session lives."""
+    session = session_now()
+
+    def check():
+        found = set(zk.get_children('/group'))
+        if not found.issuperset(names) and f'{session:#x}' in sessions():
+            fail(f'{what}: {len(found)} are left')
+        return found == set(names)
+    wait_until(30, check, what)
+    print(f'{what}: {(time.monotonic() - since) * 1000:.0f} ms')
+
+
+def members_are_back(names, session_before, what):
+    since = time.monotonic()
+    wait_until(30, lambda: set(zk.get_children('/group')) == set(names) and
+               {owner(f'/group/{name}') for name in names}.isdisjoint({session_before, 0}), what)
+    print(f'{what}: {(time.monotonic() - since) * 1000:.0f} ms')
+
+
+def end_members(members):
+    for process, _ in members:
         process.terminate()
-    for process, _ in members[20:]:
+    for process, _ in members:
         ended(process, 3)
-    for process, _ in members[:20]:
+
+
+def kill_members(members):
+    for process, _ in members:
+        process.kill()
+    return time.monotonic()
+
+
+def group_membership():
+    """50 members, of which 20 are killed, and then the session expires, and 5 more are killed meanwhile."""
+    zk.create('/group')
+    members = []
+    names = []
+    for _ in range(50):
+        members.append(waiting('group/m-', '-s'))
+        names.append(f'm-{len(names):010}')
+    expect_eq(sorted(zk.get_children('/group')), names, 'members')
+    since = kill_members(members[:20])
+    members_remain(names[20:], since, '30 remain after 20 were killed')
+    before = owner(f'/group/{names[20]}')
+    expire()
+    members_are_back(names[20:], before, 'all 30 are back in the next session')
+    expect_eq([process.poll() for process, _ in members[20:]], [None] * 30, 'they run on')
+    before = owner(f'/group/{names[20]}')
+    expire(lambda: kill_members(members[20:25]))
+    members_are_back(names[25:], before, '25 are back after 5 more were killed without a session')
+    mnt.settle()
+    expect_eq(sorted(zk.get_children('/group')), names[25:], 'members in the end')
+    end_members(members[25:])
+    for process, _ in members[:25]:
         process.communicate()
     wait_until(10, lambda: not zk.get_children('/group'), 'the end of the rest')
 
