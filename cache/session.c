@@ -312,7 +312,8 @@ int64_t session_id(struct session *session)
 void session_put(struct session *session)
 {
 	pthread_mutex_lock(&session->lock);
-	if (--session->users == 0)
+	/* Whoever closes it waits for that; nobody else is to be woken at each change that is made. */
+	if (--session->users == 0 && session->closing)
 		pthread_cond_broadcast(&session->changed);
 	pthread_mutex_unlock(&session->lock);
 }
