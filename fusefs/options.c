@@ -149,7 +149,9 @@ static const struct fuse_opt rows[] = {
 
 static const char USAGE[] =
 	"Usage: %s [OPTION]... [HOST:PORT[,HOST:PORT]...[/CHROOT]] MOUNTPOINT\n"
-	"Mount an Apache ZooKeeper tree as a filesystem.\n"
+	"  or:  zkfs VERB [OPTION]... OPERAND...\n"
+	"Mount an Apache ZooKeeper tree as a filesystem, or do with a mounted one what\n"
+	"file tools cannot.\n"
 	"\n"
 	"Without servers, $ZKFS_SERVERS names them; without that, localhost:2181 is\n"
 	"taken. Unmount with 'fusermount3 -u MOUNTPOINT'.\n"
@@ -161,6 +163,15 @@ static const char USAGE[] =
 	"                   mount options, see below\n"
 	"  -h, --help       display this help and exit\n"
 	"  -V, --version    output version information and exit\n"
+	"\n"
+	"Verbs ('zkfs VERB --help' tells more):\n"
+	"  create           make a znode: ephemeral, sequential, container, with parents\n"
+	"  hold             have an ephemeral znode for as long as a command runs\n"
+	"  set              set a znode's data if it has a certain version\n"
+	"  stat             show a znode's path and Stat\n"
+	"  status           show how the session of a mount is\n"
+	"  txn              make several changes in one transaction\n"
+	"  wait             wait until files exist, are gone, have changed or hold a text\n"
 	"\n"
 	"Mount options:\n"
 	"  acl=WHO          who may do what with new files: everybody everything (open,\n"
@@ -572,6 +583,12 @@ static const char *servers_text(const struct words *words)
 	return variable && *variable ? variable : DEFAULT_SERVERS;
 }
 
+/* It looks like a verb, but there is no such. */
+static bool is_perhaps_verb(const struct words *words, const char *word)
+{
+	return !words->is_helper && *word >= 'a' && *word <= 'z' && !strpbrk(word, "/:,.");
+}
+
 static enum verdict take_servers(const struct words *words, struct options *options)
 {
 	char reason[512];
@@ -580,6 +597,8 @@ static enum verdict take_servers(const struct words *words, struct options *opti
 	if (!err)
 		return FINE;
 	log_error("%s%s", words->operand_count == 2 ? "" : "$ZKFS_SERVERS: ", reason);
+	if (words->operand_count == 2 && is_perhaps_verb(words, words->operands[0]))
+		(void)try_help(words);
 	return err == -ENOMEM ? FAILED : MISUSED;
 }
 
@@ -667,6 +686,8 @@ static enum verdict check_mountpoint(const struct words *words, struct options *
 		return try_help(words);
 	}
 	verdict = judge_mountpoint(given, err, mode);
+	if (err == -ENOENT && words->operand_count == 1 && is_perhaps_verb(words, given))
+		(void)try_help(words);
 	if (verdict)
 		return verdict;
 	options->mountpoint = realpath(given, NULL);

@@ -20,13 +20,36 @@
 
 void verb_error(const struct verb *verb, const char *format, ...)
 {
-	char message[4096];
+	char *message;
 	va_list args;
+	int length;
 
 	va_start(args, format);
-	(void)vsnprintf(message, sizeof(message), format, args);
+	length = vasprintf(&message, format, args);
 	va_end(args);
-	(void)fprintf(stderr, "zkfs %s: %s\n", verb->name, message);
+	(void)fprintf(stderr, "zkfs %s: %s\n", verb->name, length < 0 ? strerror(ENOMEM) : message);
+	if (length >= 0)
+		free(message);
+}
+
+const char *verb_why(int error)
+{
+	switch (abs(error)) {
+	case EILSEQ:
+		return "ZooKeeper refuses a character in its name";
+	case ENAMETOOLONG:
+		return "its name or path is too long";
+	case ENOTSUP:
+		return "it is no znode";
+	case ENODATA:
+		return "it has not been saved yet";
+	case ENOTCONN:
+		return "the mount's daemon is gone";
+	case ETIMEDOUT:
+		return "no server answers";
+	default:
+		return strerror(abs(error));
+	}
 }
 
 int verb_misused(const struct verb *verb)

@@ -30,6 +30,9 @@ struct verb {
 /* Writes one line to standard error. Any thread. */
 __attribute__((format(printf, 2, 3))) void verb_error(const struct verb *verb, const char *format, ...);
 
+/* What the errno (or -errno) of a call on a path means to whoever gave the path. */
+const char *verb_why(int error);
+
 /* Says where help is; VERB_MISUSED. */
 int verb_misused(const struct verb *verb);
 

@@ -82,6 +82,18 @@ static bool has_come(const char *znode, unsigned line, size_t *there)
 	return znode[end] != '\0';
 }
 
+/* What is wrong with a path for a znode to be made. */
+static const char *reason_of(const char *path, int error)
+{
+	char *znode = NULL;
+	bool is_root = verb_znode(path, &znode) == 0 && strcmp(znode, "/") == 0;
+
+	free(znode);
+	if (is_root)
+		return "it is the root of the mount";
+	return error == -ENOTSUP || error == -EPERM ? "no znode can have that name" : verb_why(error);
+}
+
 /* 0 or -errno, and then *is_gone: somebody has removed what was there. */
 static int try(const struct creation *creation, bool *is_gone)
 {
@@ -99,8 +111,7 @@ static int try(const struct creation *creation, bool *is_gone)
 
 	*is_gone = false;
 	if (err) {
-		verb_error(creation->verb, "cannot create '%s': %s", creation->path,
-			err == -ENOTSUP || err == -EPERM ? "no znode can have that name" : strerror(-err));
+		verb_error(creation->verb, "cannot create '%s': %s", creation->path, reason_of(creation->path, err));
 		return err;
 	}
 	do {

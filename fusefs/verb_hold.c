@@ -99,10 +99,14 @@ static const char *reason_of(int error)
 		return "it is there already";
 	case ENOENT:
 		return "its parent is not there";
+	case ENOTDIR:
+		return "its parent is a file";
+	case EISDIR: /* of "dir/", whatever is there */
+		return "its name must not end with /";
 	case ENOTSUP:
 		return "no znode can have that name";
 	default:
-		return strerror(error);
+		return verb_why(error);
 	}
 }
 

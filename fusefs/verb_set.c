@@ -30,7 +30,7 @@ static int set(const struct verb *verb, const char *path, const struct buf *data
 		return VERB_FAILED;
 	err = verb_znode(path, &znode);
 	if (err) {
-		verb_error(verb, "cannot set '%s': %s", path, err == -ENOTSUP ? "it is no znode" : strerror(-err));
+		verb_error(verb, "cannot set '%s': %s", path, verb_why(err));
 	} else {
 		put(&text, "set ");
 		transaction_put_word(&text, znode, strlen(znode));
@@ -126,7 +126,7 @@ static int run_txn(const struct verb *verb, int argc, char **argv)
 		if (result.size)
 			(void)fwrite(result.data, 1, result.size, stdout);
 		if (err && !result.size)
-			verb_error(verb, "cannot make a transaction on '%s': %s", root, strerror(-err));
+			verb_error(verb, "cannot make a transaction on '%s': %s", root, verb_why(err));
 	}
 	free(root);
 	buf_release(&text);

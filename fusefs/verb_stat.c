@@ -139,20 +139,6 @@ static int read_stat(const char *path, struct values *values)
 	return -EAGAIN;
 }
 
-static const char *reason_of(int error)
-{
-	switch (error) {
-	case -ENOTSUP:
-		return "it is no znode";
-	case -ENODATA:
-		return "it has not been saved yet";
-	case -EAGAIN:
-		return "it changes all the time";
-	default:
-		return strerror(-error);
-	}
-}
-
 static int run_stat(const struct verb *verb, int argc, char **argv)
 {
 	struct output output = { 0 };
@@ -174,7 +160,8 @@ static int run_stat(const struct verb *verb, int argc, char **argv)
 	if (!err)
 		err = read_stat(path, &values);
 	if (err) {
-		verb_error(verb, "cannot stat '%s': %s", path, reason_of(err));
+		verb_error(verb, "cannot stat '%s': %s", path,
+			err == -EAGAIN ? "it changes all the time" : verb_why(err));
 		free(znode);
 		return VERB_FAILED;
 	}
@@ -240,9 +227,7 @@ static int run_status(const struct verb *verb, int argc, char **argv)
 		state = session.size ? verb_value(&session, "state", &size) : NULL;
 	if (err || !state)
 		verb_error(verb, "cannot tell the status of '%s': %s", root,
-			err == -ENOTCONN ? "its daemon is gone"
-				: err	 ? strerror(-err)
-					 : "it does not tell it");
+			err ? verb_why(err) : "it does not tell it");
 	status = VERB_FAILED;
 	if (state) {
 		put_value(&output, "mount", root, strlen(root), true);

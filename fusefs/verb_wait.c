@@ -44,6 +44,7 @@ struct awaited {
 	char *root;
 	dev_t device;
 	enum verdict verdict;
+	int error; /* why no look will ever tell, when one has found that out; 0 */
 	bool has_first;
 	struct version first; /* as it was when first looked at */
 };
@@ -134,28 +135,64 @@ static bool is_connected(const struct awaited *awaited)
 	return is_connected;
 }
 
-/* NO: it is not there. Links have no attributes, and are never told of as changed. */
-static enum verdict look_version(const struct awaited *awaited, struct version *version)
+/* Whether waiting does not help: it is no znode, or not for this user. */
+static bool is_final(int error)
+{
+	return error == EACCES || error == EPERM || error == ENOTSUP || error == ELOOP || error == ENAMETOOLONG;
+}
+
+/* What a look that failed with errno says of a file. */
+static enum verdict look_failed(struct awaited *awaited)
+{
+	if (is_final(errno))
+		awaited->error = errno;
+	return is_absence(errno) && is_connected(awaited) ? NO : UNKNOWN;
+}
+
+/* NO: it is not there. */
+static enum verdict look_there(struct awaited *awaited, struct stat *stat)
+{
+	return lstat(awaited->path, stat) < 0 ? look_failed(awaited) : YES;
+}
+
+/* The same. Links have no attributes, and are never told of as changed. */
+static enum verdict look_version(struct awaited *awaited, struct version *version)
 {
 	static const char *const names[] = { "user.zk.czxid", "user.zk.mzxid", "user.zk.pzxid" };
+	enum verdict verdict;
 	struct stat stat;
 
 	memset(version, 0, sizeof(*version));
-	if (lstat(awaited->path, &stat) < 0)
-		return is_absence(errno) && is_connected(awaited) ? NO : UNKNOWN;
+	verdict = look_there(awaited, &stat);
+	if (verdict != YES)
+		return verdict;
 	for (int i = 0; i < 3 && !S_ISLNK(stat.st_mode); i++) {
 		if (lgetxattr(awaited->path, names[i], version->marks[i], sizeof(version->marks[i]) - 1) < 0) {
-			bool is_unborn = errno == ENODATA; /* nobody else sees it */
-			bool is_absent = is_unborn || (is_absence(errno) && is_connected(awaited));
-
 			memset(version, 0, sizeof(*version));
-			return is_absent ? NO : UNKNOWN;
+			return errno == ENODATA
+				? NO
+				: look_failed(awaited); /* one that is not saved nobody else sees */
 		}
 	}
 	if (!S_ISLNK(stat.st_mode))
 		return YES;
 	(void)snprintf(version->marks[0], sizeof(version->marks[0]), "%llu", (unsigned long long)stat.st_ino);
 	return is_connected(awaited) ? YES : UNKNOWN;
+}
+
+/* Attributes are not for everybody, nor does a control file have any; then the name has to do. */
+static enum verdict look_existence(struct awaited *awaited, enum condition condition)
+{
+	struct version version;
+	enum verdict verdict = look_version(awaited, &version);
+	bool is_control = awaited->error == ENOTSUP;
+	struct stat stat;
+
+	if (awaited->error != EACCES && !(is_control && condition == EXISTS))
+		return verdict;
+	awaited->error = 0;
+	verdict = look_there(awaited, &stat);
+	return verdict == YES && !is_control && !is_connected(awaited) ? UNKNOWN : verdict;
 }
 
 static enum verdict look_changed(struct awaited *awaited)
@@ -201,13 +238,19 @@ static ssize_t read_contents(int fd, char *to, size_t size)
 	return (ssize_t)got;
 }
 
-static enum verdict look_equal(const struct wait *wait, const struct awaited *awaited)
+/* What is open is no znode: what it holds needs no server. */
+static bool is_control(int fd)
+{
+	return fgetxattr(fd, "user.zk.path", NULL, 0) < 0 && errno == ENOTSUP;
+}
+
+static enum verdict look_equal(const struct wait *wait, struct awaited *awaited)
 {
 	size_t room = wait->text_size + 2;
 	char *contents = malloc(room);
 	int fd = contents ? open_contents(awaited->path) : -1;
-	bool is_absent = contents && fd < 0 && is_absence(errno);
-	enum verdict verdict = is_absent ? NO : UNKNOWN;
+	enum verdict verdict = contents && fd < 0 ? look_failed(awaited) : UNKNOWN;
+	bool is_certain = fd >= 0 && is_control(fd);
 
 	if (fd >= 0) {
 		ssize_t got = read_contents(fd, contents, room);
@@ -220,19 +263,18 @@ static enum verdict look_equal(const struct wait *wait, const struct awaited *aw
 		(void)close(fd);
 	}
 	free(contents);
-	return verdict == YES && !is_connected(awaited) ? UNKNOWN : verdict;
+	return verdict == YES && !is_certain && !is_connected(awaited) ? UNKNOWN : verdict;
 }
 
 static enum verdict look(const struct wait *wait, struct awaited *awaited)
 {
-	struct version version;
 	enum verdict verdict;
 
 	if (wait->condition == CHANGED)
 		return look_changed(awaited);
 	if (wait->condition == EQUALS)
 		return look_equal(wait, awaited);
-	verdict = look_version(awaited, &version);
+	verdict = look_existence(awaited, wait->condition);
 	if (verdict == UNKNOWN)
 		return UNKNOWN;
 	return verdict == (wait->condition == EXISTS ? YES : NO) ? YES : NO;
@@ -273,6 +315,10 @@ static int look_at_all(const struct wait *wait, bool *all, bool *soon)
 			return err;
 		}
 		awaited->verdict = look(wait, awaited);
+		if (awaited->error) {
+			verb_error(wait->verb, "cannot wait for '%s': %s", awaited->path, verb_why(awaited->error));
+			return -awaited->error;
+		}
 		*all &= awaited->verdict == YES;
 		*soon |= awaited->verdict == UNKNOWN;
 	}
@@ -417,6 +463,45 @@ static int parse(struct wait *wait, int argc, char **argv)
 	return verb_misused(wait->verb);
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat of_a, of_b;
+
+	return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+/* What can never be, so that waiting for it would have no end. NULL: it can. */
+static const char *reason_never(const struct wait *wait, const struct awaited *awaited)
+{
+	const char *reason = NULL;
+	char *znode = NULL;
+	size_t there;
+	int err;
+
+	if (wait->condition == GONE)
+		return is_same_file(awaited->path, awaited->root) ? "it is the root of the mount" : NULL;
+	err = verb_new_znode(awaited->path, false, &znode, &there);
+	if (err == -EILSEQ || err == -ENAMETOOLONG)
+		reason = verb_why(err);
+	else if (err == -ENOTSUP && access(awaited->path, F_OK) < 0) /* something in .zkfs */
+		reason = "no znode can have that name";
+	free(znode);
+	return reason;
+}
+
+static bool may_be(const struct wait *wait)
+{
+	for (int i = 0; i < wait->count; i++) {
+		const char *reason = reason_never(wait, &wait->awaited[i]);
+
+		if (reason) {
+			verb_error(wait->verb, "cannot wait for '%s': %s", wait->awaited[i].path, reason);
+			return false;
+		}
+	}
+	return true;
+}
+
 static int begin(struct wait *wait, char **paths)
 {
 	wait->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -436,7 +521,7 @@ static int begin(struct wait *wait, char **paths)
 		wait->end = now() + (int64_t)(wait->timeout * 1000);
 		set_alarm(wait->timeout);
 	}
-	return wait_for_all(wait);
+	return may_be(wait) ? wait_for_all(wait) : VERB_FAILED;
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
@@ -467,7 +552,7 @@ const struct verb verb_wait = {
 		 "      --gone         they are not there\n"
 		 "      --changed      their data, or the entries of a directory, are others than when\n"
 		 "                     the command began, or they have come or gone since\n"
-		 "      --equals=TEXT  they hold TEXT, or that and a newline\n"
+		 "      --equals=TEXT  they hold TEXT, or that and a newline; also .zkfs/state\n"
 		 "      --timeout=S    wait S seconds at most, which may have decimals\n"
 		 "  -h, --help         display this help and exit\n"
 		 "\n"

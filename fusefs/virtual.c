@@ -689,7 +689,8 @@ static void begin_turn(struct turn *turn)
 	struct buf result = BUF_INIT;
 
 	if (turn->broken) {
-		submit_put_error(&result, 0, turn->broken, "not all of it could be written");
+		submit_put_error(&result, 0, turn->broken,
+			turn->broken == -EFBIG ? "it is larger than a transaction can be" : strerror(-turn->broken));
 		submitted(turn->broken, &result, turn);
 		buf_release(&result);
 	} else if (turn->text.size) {

@@ -39,6 +39,10 @@ def usage():
     expect_eq((status, os.path.ismount('stat')), (0, True), 'a mountpoint called stat')
     subprocess.run(['fusermount3', '-u', 'stat'], check=True)
     os.rmdir('stat')
+    # What is no verb may have been meant as one.
+    for words in (('crate',), ('crate', SCRATCH)):
+        status, out, err = zkfs(*words)
+        expect_eq((status in (1, 2), out, err.endswith("Try 'zkfs --help' for more information.\n")), (True, '', True), f'{words}: {err}')
     for verb in ('create', 'stat', 'status', 'wait'):
         message = expect((verb, SCRATCH), 1, '', f'{verb} of what is on no mount')
         expect_eq(message, f"zkfs {verb}: '{SCRATCH}' is not on a zkfs mount\n", verb)
@@ -60,8 +64,15 @@ def create():
     expect_eq((zk.get('/a/child')[0], os.path.isdir(f'{top}/a')), (b'x', True), 'which is a directory then')
     expect(('create', f'{top}/d/.data=', 'x'), 0, f'{top}/d/.data=\n', 'an escaped name')
     expect_eq(zk.get('/d/.data')[0], b'x', 'its znode')
-    for name in ('d/.data', '.zkfs', '.zkfs/x', 'no/../such', 'd/\U0001f600'):
+    for name, why in (('d/.data', 'no znode can have that name'), ('.zkfs', 'no znode can have that name'),
+                      ('.zkfs/x', 'no znode can have that name'), ('d/\U0001f600', 'ZooKeeper refuses a character in its name'),
+                      ('', 'it is the root of the mount'), ('n' * 1025, 'its name or path is too long'),
+                      ('n/' * 5000, 'its name or path is too long')):
         message = expect(('create', f'{top}/{name}', 'x'), 1, '', name)
+        expect_eq(message.endswith(f"': {why}\n"), True, message)
+    expect(('create', f'{top}/no/../such', 'x'), 1, '', 'no such directory on the way')
+    message = expect(('create', '-s', top, 'x'), 1, '', 'beside the mount')
+    expect_eq(message.endswith(': it is the root of the mount\n'), True, message)
     expect(('create', '-e', '--', f'{top}/eph', 'x'), 0, f'{top}/eph\n', 'ephemeral')
     expect_eq(zk.get('/eph')[1].ephemeralOwner, int(read_session()['id'], 16), 'its owner')
     expect(('create', f'{top}/eph/x', 'x'), 1, '', 'below an ephemeral')
@@ -126,6 +137,8 @@ def set_and_stat():
     expect_eq(zk.get('/s')[0], b'\0\n"\\\xff', 'any bytes')
     expect(('set', f'{top}/none', 'x'), 1, '', 'what is not there')
     expect(('set', f'{top}/.zkfs/state', 'x'), 1, '', 'a control file')
+    message = expect(('set', f'{top}/s', '-'), 1, '', 'more than a packet', data=bytes(5 << 20))
+    expect_eq(message, f"zkfs set: cannot set '{top}/s': it is larger than a transaction can be\n", 'the reason')
 
     zk.create('/s/c "h\u00e4"\\', b'12')
     for path in ('/s', '/s/c "h\u00e4"\\'):

@@ -21,6 +21,22 @@ expect_eq "$(complete_to zkfs create -e dir/f)" 'dir/file1 dir/file2 ' 'files'
 expect_eq "$(complete_to zkfs dir/file1)" 'dir/file1 ' 'a mount point'
 expect_eq "$(complete_to zkfs hold x -- zkf_no)" ' ' 'commands'
 expect_eq "$(complete_to zkfs hold x -- cat dir/file1)" 'dir/file1 ' 'arguments of commands'
+expect_eq "$(complete_to zkfs -o ac)" 'acl= ' 'a mount option'
+expect_eq "$(complete_to zkfs -f -o ro,noti)" 'ro,notify= ' 'another one'
+expect_eq "$(complete_to zkfs -o acl = c)" 'creator ' 'its value, as bash splits it'
+expect_eq "$(complete_to zkfs -o acl =)" 'creator open read ' 'its values'
+expect_eq "$(complete_to zkfs -o notify = invalidate,acl = r)" 'read ' 'the value of a second one'
+expect_eq "$(complete_to zkfs -o ro,acl=o)" 'ro,acl=open ' 'as bash does not split it'
+expect_eq "$(complete_to zkfs -o auth_file = dir/f)" 'dir/file1 dir/file2 ' 'a file'
+expect_eq "$(complete_to zkfs hold x -- ls -o ac)" ' ' "a command's own -o"
+expect_eq "$(complete_to zkfs -o ttl =)" ' ' 'a number'
+help=$("$ZKFS" --help)
+while read -r option; do
+	expect_eq "$(complete_to zkfs -o "$option")" "$option$(grep -q "^  $option=" <<<"$help" && echo "=") " "mount option $option"
+done < <(sed -n '/^Mount options/,/^and/s/^  \([a-z_]*\).*/\1/p' <<<"$help" | grep .)
+for verb in create hold set stat status txn wait; do
+	expect_eq "$(grep -c "^  $verb  " <<<"$help")" 1 "zkfs --help tells of $verb"
+done
 for verb in $(complete_to zkfs '' | tr ' ' '\n' | grep '^[a-z]'); do
 	[ "$verb" = dir ] && continue
 	help=$("$ZKFS" "$verb" --help)

@@ -58,7 +58,10 @@ def statuses():
     zk.create('/taken', b'')
     _, err = ended(hold(f'{top}/taken', '--', 'touch', f'{SCRATCH}/ran'), 125)
     expect_eq(err, f"zkfs hold: cannot hold '{top}/taken': it is there already\n", 'the reason')
-    ended(hold(f'{top}/no/parent', '--', 'touch', f'{SCRATCH}/ran'), 125)
+    for name, why in (('no/parent', 'its parent is not there'), ('taken/', 'its name must not end with /'),
+                      ('\U0001f600', 'ZooKeeper refuses a character in its name'), ('n' * 1025, 'its name or path is too long')):
+        _, err = ended(hold(f'{top}/{name}', '--', 'touch', f'{SCRATCH}/ran'), 125)
+        expect_eq(err.endswith(f"': {why}\n"), True, err)
     ended(hold(f'{SCRATCH}/x', '--', 'touch', f'{SCRATCH}/ran'), 125)
     expect_eq(os.path.exists(f'{SCRATCH}/ran'), False, 'no command ran')
     # Nothing of it is inherited.

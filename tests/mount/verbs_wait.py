@@ -124,8 +124,9 @@ def suspended():
     zk.create('/outage')
     gone = started('--gone', f'{top}/outage/x/y', f'{top}/a')
     waiting = started(f'{top}/outage/x/y')
+    outage = started('--equals=suspended', f'{top}/.zkfs/state')
     own('kill', 1)
-    wait_until(20, lambda: open(f'{top}/.zkfs/state', encoding='utf-8').read() != 'connected\n', 'the outage')
+    ended(outage, seconds=20)
     expect_eq(waiting.poll(), None, 'it waits on')
     began = time.monotonic()
     now('--timeout=1', f'{top}/outage/x/y', status=124)
@@ -142,6 +143,30 @@ def suspended():
     gone.communicate()
 
 
+def never():
+    """What cannot come is not waited for."""
+    for name, why in (('.zkfs/no', 'no znode can have that name'), ('\U0001f600', 'ZooKeeper refuses a character in its name'),
+                      ('p/\x01/q', 'ZooKeeper refuses a character in its name'), ('n' * 1025, 'its name or path is too long'),
+                      ('n/' * 5000, 'its name or path is too long')):
+        for condition in ('--exists', '--changed', '--equals=x'):
+            err = now(condition, f'{top}/{name}', status=1)
+            expect_eq(err, f"zkfs wait: cannot wait for '{top}/{name}': {why}\n", f'{condition} {name}')
+    err = now('--gone', f'{top}/p/..', status=1)
+    expect_eq(err.endswith(': it is the root of the mount\n'), True, err)
+    now('--gone', f'{top}/\U0001f600')
+    now(top)
+
+
+def control_files():
+    state = f'{top}/.zkfs/state'
+    now(state)
+    now(f'{top}/.zkfs')
+    now('--equals=connected', state)
+    for condition in ('--gone', '--changed'):
+        err = now(condition, state, status=1)
+        expect_eq(err, f"zkfs wait: cannot wait for '{state}': it is no znode\n", condition)
+
+
 def unmounted():
     waiting = started(f'{second.path}/never')
     second.unmount()
@@ -152,6 +177,6 @@ def unmounted():
 with Servers() as own, mount('mnt', '-o', 'timeout=5') as mnt, client() as zk:
     top = mnt.path
     second = mount('second')
-    for scene in (conditions, times, races, unmounted, suspended):
+    for scene in (conditions, times, races, never, control_files, unmounted, suspended):
         scene()
         print(scene.__name__)

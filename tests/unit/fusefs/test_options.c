@@ -774,7 +774,7 @@ END_TEST
 START_TEST(bad_servers_are_named)
 {
 	PARSE("zkfs", "zk1", mountpoint);
-	check_wrong(2, "server 'zk1' has no port");
+	check_misused("zkfs", 2, "server 'zk1' has no port");
 	PARSE("zkfs", "", mountpoint);
 	check_wrong(2, "no server is named");
 	PARSE("zkfs", "zk1:2181//", mountpoint);
@@ -1069,7 +1069,7 @@ START_TEST(complaints_come_in_order)
 	check_wrong(2, "'ttl'");
 	words[5] = "auth_file=/nothing,allow_other";
 	parse_words(words, NULL);
-	check_wrong(2, "'bad' has no port");
+	check_misused("zkfs", 2, "'bad' has no port"); /* it may have been meant as a verb */
 	words[1] = "zk1:2181";
 	parse_words(words, NULL);
 	check_wrong(1, "auth_file '/nothing'");
