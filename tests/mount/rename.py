@@ -221,6 +221,7 @@ def born_meanwhile():
     zk.create('/from')
     for i in range(10):
         zk.create(f'/from/{i}')
+    mnt.settle()    # else the mount may know a listing of before, for as long as the event takes
     made, stop = [], threading.Event()
 
     def bear():
