@@ -98,6 +98,13 @@ static bool reply_announced(struct pending *pending)
 	return true;
 }
 
+/* For how long the kernel may answer by itself that there is no such name. What the announcer asks for is of the past, and comes in the
+ * middle of what others do with the name. */
+static double absence_timeout(const struct pending *pending)
+{
+	return announce_is_thread(pending->mount->announce, pending->caller) ? 0 : NOTIFY_KERNEL_TIMEOUT;
+}
+
 static void lookup_read(int error, const struct node_info *info, void *arg)
 {
 	struct pending *pending = arg;
@@ -113,7 +120,7 @@ static void lookup_read(int error, const struct node_info *info, void *arg)
 	if (!error && pending->inode.type == INODE_DATA && !has_data(pending, info))
 		error = -ENOENT;
 	if (error == -ENOENT && cache_is_watching(pending->mount->cache))
-		pending_reply_absent(pending, NOTIFY_KERNEL_TIMEOUT);
+		pending_reply_absent(pending, absence_timeout(pending));
 	else if (error)
 		pending_fail(pending, error);
 	else

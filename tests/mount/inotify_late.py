@@ -123,6 +123,28 @@ def changed_and_gone():
     watch.expect(zk, 'a change and the end', *written('/d/file'), 'DELETE /d/file')
 
 
+def lookups():
+    with open(f'{top}/.zkfs/metrics', encoding='utf-8') as file:
+        return next(int(line.split()[1]) for line in file if line.startswith('zkfs_fuse_requests_total{operation="lookup"}'))
+
+
+def absent_when_told():
+    """That the announcer did not find a name is not kept for others, as it would be had they asked."""
+    zk.create('/d/file', b'x')
+    watch.expect(zk, 'a birth', 'CREATE /d/file', *written('/d/file'))
+    with hold:
+        zk.set('/d/file', b'y')
+        mnt.settle()
+        os.unlink(f'{top}/d/file')
+    watch.expect(zk, 'what changed before it was removed here', 'DELETE /d/file')
+    directory = os.open(f'{top}/d', os.O_PATH)
+    before = lookups()
+    with expect_error(errno.ENOENT):
+        os.stat('file', dir_fd=directory)
+    expect_eq(lookups() > before, True, 'that the kernel asks')
+    os.close(directory)
+
+
 def in_a_moved_directory():
     zk.create('/d/dir/deep/file', b'x', makepath=True)
     watch.expect(zk, 'a directory', 'CREATE,ISDIR /d/dir')
@@ -148,7 +170,7 @@ with client() as zk:
         hold = Hold(zk, top, '/hold')
         with Watch(top, '/', '/d') as watch:
             for case in (removed_here_since, moved_away_since, made_here_since, there_again, of_another_kind, looked_up_while_it_dies,
-                         changed_and_gone, in_a_moved_directory):
+                         changed_and_gone, absent_when_told, in_a_moved_directory):
                 print(case.__name__, flush=True)
                 case()
         hold.close()
