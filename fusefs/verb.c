@@ -328,6 +328,12 @@ static char *skip_word(char *text)
 	return *text ? text + 1 : text;
 }
 
+/* Why there is no result to be read. */
+static const char *reason_alone(int error)
+{
+	return error == -ETIMEDOUT ? "no server answers: whether it was done cannot be known" : verb_why(error);
+}
+
 /* "error LINE ERRNO VERB PATH: why", or without VERB and PATH where LINE is 0. */
 const char *verb_reason(struct buf *result, int error, unsigned *line)
 {
@@ -337,10 +343,10 @@ const char *verb_reason(struct buf *result, int error, unsigned *line)
 
 	*line = 0;
 	if (!text || result->size < sizeof(beginning) || memcmp(text, beginning, sizeof(beginning) - 1) != 0)
-		return strerror(-error);
+		return reason_alone(error);
 	end = memchr(text, '\n', result->size);
 	if (!end)
-		return strerror(-error);
+		return reason_alone(error);
 	*end = '\0';
 	text += sizeof(beginning) - 1;
 	*line = (unsigned)strtoul(text, NULL, 10);

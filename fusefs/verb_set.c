@@ -110,6 +110,7 @@ static int run_txn(const struct verb *verb, int argc, char **argv)
 	};
 	struct buf result = BUF_INIT;
 	struct buf text = BUF_INIT;
+	unsigned line;
 	int option;
 	int err = -EIO;
 	char *root;
@@ -126,7 +127,8 @@ static int run_txn(const struct verb *verb, int argc, char **argv)
 		if (result.size)
 			(void)fwrite(result.data, 1, result.size, stdout);
 		if (err && !result.size)
-			verb_error(verb, "cannot make a transaction on '%s': %s", root, verb_why(err));
+			verb_error(verb, "cannot make a transaction on '%s': %s", root,
+				verb_reason(&result, err, &line));
 	}
 	free(root);
 	buf_release(&text);

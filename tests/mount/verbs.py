@@ -1,6 +1,7 @@
 """zkfs create, set, stat, txn and status: what they print, what their exit statuses are, and what Kazoo sees of it."""
 import json
 import subprocess
+import time
 
 from zktest import *
 
@@ -181,12 +182,25 @@ def status_of_mount():
     expect_eq((status, json.loads(out)), (0, {**want, 'timeout': int(want['timeout'])}), 'status --json')
 
 
+def silent():
+    """What was sent may have been done."""
+    own('pause', 1)
+    began = time.monotonic()
+    err = expect(('create', f'{top}/silent', 'x'), 1, '', 'without an answer')
+    expect_eq(err in (f"zkfs create: cannot create '{top}/silent': no server answers: whether it was done cannot be known\n",
+                      f"zkfs create: cannot create '{top}/silent': no server answers; it was not made\n"), True, err)
+    expect_eq(time.monotonic() - began < 60, True, 'an end of waiting')
+    own('resume', 1)
+    wait_until(30, lambda: zkfs('status', top)[0] == 0, 'the server')
+
+
 with mount('a mount') as mnt, client() as zk:
     top = mnt.path
     for scene in (usage, create, kinds, set_and_stat, txn, status_of_mount):
         scene()
         print(scene.__name__)
 
-with Servers('--option', '-Dznode.container.checkIntervalMs=500') as own, mount('old age') as mnt, client() as zk:
+with Servers('--option', '-Dznode.container.checkIntervalMs=500') as own, mount('old age', '-o', 'timeout=2') as mnt, client() as zk:
     top = mnt.path
     mortal()
+    silent()
