@@ -34,12 +34,12 @@ help=$("$ZKFS" --help)
 while read -r option; do
 	expect_eq "$(complete_to zkfs -o "$option")" "$option$(grep -q "^  $option=" <<<"$help" && echo "=") " "mount option $option"
 done < <(sed -n '/^Mount options/,/^and/s/^  \([a-z_]*\).*/\1/p' <<<"$help" | grep .)
-for verb in create hold set stat status txn wait; do
-	expect_eq "$(grep -c "^  $verb  " <<<"$help")" 1 "zkfs --help tells of $verb"
-done
+main_help=$help
 for verb in $(complete_to zkfs '' | tr ' ' '\n' | grep '^[a-z]'); do
 	[ "$verb" = dir ] && continue
 	help=$("$ZKFS" "$verb" --help)
+	expect_eq "$(grep -c "^  $verb  " <<<"$main_help")" 1 "zkfs --help tells of $verb"
+	expect_eq "$(complete_to zkfs "$verb" -o ac)" ' ' "mount options are none of $verb's"
 	for option in $(complete_to zkfs "$verb" -); do
 		[ "$option" = -- ] && continue
 		expect_eq "$(grep -cE -- "(^| )$option([ ,=]|$)" <<<"$help" | sed 's/^[1-9].*/some/')" some "$verb --help tells of $option"
