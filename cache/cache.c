@@ -266,7 +266,7 @@ static int compare_children(const void *a, const void *b)
 /* What locks of files lie below is nobody's business. */
 static bool is_hidden(const struct list *list, const char *name)
 {
-	return list->path[1] == '\0' && strcmp(name, LOCK_ROOT + 1) == 0;
+	return list->path[1] == '\0' && strcmp(name, &LOCK_ROOT[1]) == 0;
 }
 
 static void list_end(struct list *list)
