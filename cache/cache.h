@@ -165,7 +165,7 @@ struct cache_edit {
 	/* Once, at the end. stat: the znode's after the change, NULL on error. data: what it holds now (borrowed). */
 	void (*done)(int error, const struct node_stat *stat, struct bytes *data, void *arg);
 	void *arg;
-	int64_t czxid;	   /* the znode must still be the one created by this; 0: whichever */
+	int64_t czxid; /* the znode must still be the one created by this; 0: whichever */
 	/* It is made in this session or not at all (-EIO): who relies on an ephemeral of it, such as a lock, has that until then. 0: in
 	 * any. */
 	int64_t session;

@@ -29,7 +29,7 @@ struct write_step {
 	int32_t version;      /* SET, DELETE, CHECK; SET_ACL: of the ACL (aversion). -1 any */
 	bool is_sequential;   /* CREATE: ZooKeeper appends ten digits to the name */
 	bool is_told;	      /* it passes for others' (own.h) */
-	int64_t session;      /* of the first step: the transaction is made in this session or not at all (-EIO); 0: in any */
+	int64_t session; /* of the first step: the transaction is made in this session or not at all (-EIO); 0: in any */
 };
 
 #endif
