@@ -281,6 +281,14 @@ static void attempt_look(struct attempt *attempt, bool waits_for_events)
 	}
 }
 
+static void take_listing(struct attempt *attempt)
+{
+	if (!lockdir_fill(attempt->claimant->dir, attempt->listing, &attempt->stat, attempt->is_told))
+		attempt_end(attempt, -ENOMEM);
+	else if (!attempt_decide(attempt))
+		miss(attempt);
+}
+
 static void listed(struct lock_message *message)
 {
 	struct attempt *attempt = attempt_of(message);
@@ -295,10 +303,8 @@ static void listed(struct lock_message *message)
 		attempt_end(attempt, attempt->error);
 	else if (attempt->claimant->is_busy)
 		claimant_defer(attempt->claimant, &attempt->message, go_on); /* looks again then */
-	else if (!lockdir_fill(attempt->claimant->dir, attempt->listing, &attempt->stat, attempt->is_told))
-		attempt_end(attempt, -ENOMEM);
-	else if (!attempt_decide(attempt))
-		miss(attempt);
+	else
+		take_listing(attempt);
 }
 
 /* --- Making the nodes --- */

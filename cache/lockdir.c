@@ -97,8 +97,7 @@ static void forget(struct lockdir *dir)
 
 static void lockdir_free(struct locks *locks, struct lockdir *dir)
 {
-	if (dir->is_hashed)
-		HASH_DEL(locks->dirs, dir);
+	HASH_DEL(locks->dirs, dir);
 	lock_queue_release(&dir->queue);
 	free(dir);
 }
@@ -186,19 +185,25 @@ void lockdirs_created(struct locks *locks, const char *path)
 		forget(dir);
 }
 
+static void drop(struct lock_queue *queue, const char *name)
+{
+	size_t i = find(queue, name);
+
+	if (i == queue->count)
+		return;
+	free(queue->names[i]);
+	queue->count--;
+	queue->names[i] = queue->names[queue->count];
+	queue->nodes[i] = queue->nodes[queue->count];
+}
+
 void lockdirs_deleted(struct locks *locks, const char *path)
 {
 	const char *name;
 	struct lockdir *dir = dir_of(locks, path, &name);
-	struct lock_queue *queue = dir ? &dir->queue : NULL;
-	size_t i = dir ? find(queue, name) : 0;
 
-	if (queue && i < queue->count) {
-		free(queue->names[i]);
-		queue->count--;
-		queue->names[i] = queue->names[queue->count];
-		queue->nodes[i] = queue->nodes[queue->count];
-	}
+	if (dir)
+		drop(&dir->queue, name);
 	dir = find_dir(locks, path, strlen(path));
 	if (dir) /* if it is made again, births begin anew */
 		forget(dir);
