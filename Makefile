@@ -159,7 +159,7 @@ fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_programs := $(fuzz_sources:tests/fuzz/%.c=$(BUILD)/%)
 # What they test, and what that needs: they are to be built in seconds.
 fuzz_objects := $(patsubst %,$(BUILD)/%.o,$(addprefix cache/,acl credentials node servers wire util/buf util/bytes util/log) \
-	$(addprefix fusefs/,names options symlink transaction))
+	$(addprefix fusefs/,mountpoint names options symlink transaction))
 
 fuzz: FORCE
 	$(call need,command -v clang,clang,fuzz)$(call need,ls "$$(clang -print-resource-dir)"/lib/*/libclang_rt.fuzzer*.a,\
@@ -235,6 +235,7 @@ sbin = $(DESTDIR)$(PREFIX)/sbin
 include = $(DESTDIR)$(PREFIX)/include
 man8 = $(DESTDIR)$(PREFIX)/share/man/man8
 completions = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+units = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: $(BUILD)/zkfs
 	install -D -m 755 $(BUILD)/zkfs $(bin)/zkfs
@@ -244,10 +245,13 @@ install: $(BUILD)/zkfs
 	install -D -m 644 fusefs/zkfs.8 $(man8)/zkfs.8
 	ln -sfn zkfs.8 $(man8)/mount.zkfs.8
 	install -D -m 644 fusefs/zkfs.bash $(completions)/zkfs
+	install -d $(units)
+	sed 's,@bin@,$(PREFIX)/bin,' scripts/zkfs@.service >$(units)/zkfs@.service
+	chmod 644 $(units)/zkfs@.service
 
 uninstall:
 	rm -f $(bin)/zkfs $(sbin)/mount.zkfs $(man8)/zkfs.8 $(man8)/mount.zkfs.8 $(if $(wildcard fusefs/zkfs.h),$(include)/zkfs.h) \
-		$(completions)/zkfs
+		$(completions)/zkfs $(units)/zkfs@.service
 
 clean:
 	rm -rf $(BUILD)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cache/acl.h"
+#include "fusefs/mountpoint.h"
 
 /* mount(8)'s are those of util-linux's libmount.h. */
 enum {
@@ -644,15 +645,6 @@ static int read_mode(const char *path, mode_t *mode)
 	return 0;
 }
 
-/* Without asking for any attribute, which another user's filesystem would refuse even to root. */
-static bool is_mounted_on(const char *path)
-{
-	struct statx stat;
-
-	return statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, 0, &stat) == 0 &&
-		(stat.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
-
 /* Says why nothing can be mounted on path, err and mode being what read_mode gave. FINE: it can. */
 static enum verdict judge_mountpoint(const char *path, int err, mode_t mode)
 {
@@ -661,7 +653,7 @@ static enum verdict judge_mountpoint(const char *path, int err, mode_t mode)
 			path);
 	else if (err == -ENOENT)
 		log_error("mount point '%s' does not exist", path);
-	else if (is_mounted_on(path))
+	else if (mountpoint_is_taken(path))
 		log_error("something is mounted on '%s' already", path);
 	else if (err)
 		log_error("cannot access mount point '%s': %s", path, strerror(-err));
@@ -678,9 +670,12 @@ static enum verdict check_mountpoint(const struct words *words, struct options *
 {
 	const char *given = words->operands[words->operand_count - 1];
 	mode_t mode = 0;
-	int err = read_mode(given, &mode);
 	enum verdict verdict;
+	int err;
 
+	if (!words->is_fake && mountpoint_clear(given) < 0)
+		return FAILED;
+	err = read_mode(given, &mode);
 	if (err == -ENOENT && words->operand_count == 1 && strchr(given, ':')) {
 		log_error("missing mount point after '%s'", given);
 		return try_help(words);

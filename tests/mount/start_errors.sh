@@ -53,17 +53,7 @@ refuse_mounted() {
 	expect_eq "$(cat err)" "zkfs: something is mounted on '$MNT' already" "message when something is mounted already"
 }
 refuse_mounted
-kill -KILL "$(zkfs_pid)"
-is_dead() {
-	case $(ls "$1" 2>&1) in
-	*'Transport endpoint is not connected'*) ;;
-	*) return 1 ;;
-	esac
-}
-wait_until 5 is_dead "$MNT" || fail "the mount lives on without its daemon"
-expect_eq "$("$ZKFS" "$ZK$ROOT" "$MNT" 2>&1 || :)" \
-	"zkfs: the daemon of the mount on '$MNT' is gone: unmount it with 'fusermount3 -u $MNT' first" "dead mount"
-fusermount3 -u "$MNT"
+unmount_zk
 
 expect_eq "$("$ZKFS" --version | head -n 1 | cut -d ' ' -f 1)" zkfs "--version"
 "$ZKFS" --help | head -n 1 | grep -q '^Usage: ' || fail "--help: no usage"

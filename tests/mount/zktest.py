@@ -181,7 +181,8 @@ class Mount:
 
     def __init__(self, name='mnt', *options, root=ROOT):
         self.path = os.path.join(SCRATCH, name)
-        os.makedirs(self.path, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # (a dead mount's directory cannot be looked at)
+            os.makedirs(self.path)
         with open(self.path + '.err', 'wb') as file:
             status = subprocess.run([ZKFS, *options, servers() + root, self.path], check=False,
                                     stdin=subprocess.DEVNULL, stdout=file, stderr=file).returncode
