@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "cache/util/clock.h"
+#include "cache/util/log.h"
 #include "fusefs/draft.h"
 
 enum {
@@ -92,7 +93,8 @@ struct files {
 	pthread_cond_t news;  /* a save ended, a file was released, or written after its release was awaited */
 	pthread_cond_t has_due;
 	bool is_stopping;
-	size_t saves; /* under way */
+	bool is_flushed; /* what files_flush found has been saved, or cannot be */
+	size_t saves;	 /* under way */
 	struct file *open[BUCKETS];
 };
 
@@ -138,17 +140,6 @@ void files_stop(struct files *files)
 	pthread_cond_signal(&files->has_due);
 	pthread_mutex_unlock(&files->lock);
 	(void)pthread_join(files->thread, NULL);
-}
-
-void files_drain(struct files *files, int ms)
-{
-	const struct timespec until = clock_at(clock_now() + ms);
-	int err = 0;
-
-	pthread_mutex_lock(&files->lock);
-	while (files->saves > 0 && err != ETIMEDOUT)
-		err = pthread_cond_timedwait(&files->news, &files->lock, &until);
-	pthread_mutex_unlock(&files->lock);
 }
 
 static void file_free(struct file *file);
@@ -919,6 +910,7 @@ struct choice {
 	fuse_ino_t inode;
 	const char *path; /* at it, and below */
 	bool is_unsaved;
+	bool is_written;	       /* not merely emptied, or to be made */
 	bool is_released;	       /* and not unlinked */
 	const struct file *older_than; /* of the same inode, and became unsaved before */
 };
@@ -976,6 +968,14 @@ static ssize_t gather(struct files *files, const struct choice *choice, struct f
 	return *list ? count : -ENOMEM;
 }
 
+static void save_written(struct file *file, const struct saver *who)
+{
+	if (file_is_bare(file))
+		who->done(0, who->arg);
+	else
+		save_alone(file, who);
+}
+
 /* In the order in which they became unsaved: each is merged with what was saved before it. */
 static void save_chosen(struct files *files, const struct choice *choice, file_saved_cb *done, void *arg)
 {
@@ -990,7 +990,7 @@ static void save_chosen(struct files *files, const struct choice *choice, file_s
 		if (all->count)
 			qsort(all->files, all->count, sizeof(struct file *), compare_turns);
 		/* What nobody can save any more is dropped if it cannot be now, and does not overtake what is older. */
-		all->save = choice->is_released ? save_in_order : save_alone;
+		all->save = choice->is_released ? save_in_order : choice->is_written ? save_written : save_alone;
 		all->keep = !choice->is_released;
 		all->done = done;
 		all->arg = arg;
@@ -1205,6 +1205,33 @@ void files_save_below(struct files *files, const char *path, file_saved_cb *done
 	const struct choice choice = { .path = path, .is_unsaved = true };
 
 	save_chosen(files, &choice, done, arg);
+}
+
+static void flushed(int error, void *arg)
+{
+	struct files *files = arg;
+
+	if (error)
+		log_error("what was written to files that are still open is lost: %s", strerror(-error));
+	pthread_mutex_lock(&files->lock);
+	files->is_flushed = true;
+	pthread_cond_broadcast(&files->news);
+	pthread_mutex_unlock(&files->lock);
+}
+
+void files_flush(struct files *files, int ms)
+{
+	const struct choice written = { .is_unsaved = true, .is_written = true };
+	const struct timespec until = clock_at(clock_now() + ms);
+	int err = 0;
+
+	save_chosen(files, &written, flushed, files);
+	pthread_mutex_lock(&files->lock);
+	while ((!files->is_flushed || files->saves > 0) && err != ETIMEDOUT)
+		err = pthread_cond_timedwait(&files->news, &files->lock, &until);
+	pthread_mutex_unlock(&files->lock);
+	if (err)
+		log_error("what was written to files that are still open is lost: no server has answered in time");
 }
 
 static void follow(struct file *file)

@@ -27,8 +27,9 @@ struct files *files_new(struct cache *cache, struct inodes *inodes, size_t max_d
 /* Ends the thread. */
 void files_stop(struct files *files);
 
-/* Waits until no save is under way, at most ms. */
-void files_drain(struct files *files, int ms);
+/* At the end, when nothing can be written any more: saves what was written to files that are still open, as files_save_below does,
+ * but none that was only emptied so far, and waits for all saves, at most ms. What is lost is told to the log. */
+void files_flush(struct files *files, int ms);
 
 /* After files_stop and cache_stop. Files that the kernel never released go with it. NULL is fine. */
 void files_free(struct files *files);

@@ -29,6 +29,7 @@
 #include "fusefs/readdir.h"
 #include "fusefs/readonly.h"
 #include "fusefs/requests.h"
+#include "fusefs/service.h"
 #include "fusefs/verbs.h"
 #include "fusefs/virtual.h"
 
@@ -69,7 +70,6 @@ static int split(int failure_status)
 	}
 	(void)close(fds[0]);
 	ready_fd = fds[1];
-	(void)setsid();
 	return -1;
 }
 
@@ -79,8 +79,11 @@ static void tell_ready(const struct options *options)
 	int null;
 
 	log_open(options->log_level, !options->foreground);
-	if (ready_fd < 0)
+	if (ready_fd < 0) {
+		service_tell("READY=1");
 		return;
+	}
+	(void)setsid(); /* not before: what waits on the mountpoint (autofs) lets the mount pass by its process group */
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0) {
 		(void)dup2(null, STDIN_FILENO);
@@ -206,7 +209,9 @@ static int mount_and_serve(struct mount *mount, struct stopper *stopper)
 		stopper->stage = STAGE_SERVING;
 		tell_ready(mount->options);
 		err = serve(mount);
-		files_drain(mount->files, mount->options->timeout);
+		if (mount->options->foreground)
+			service_tell("STOPPING=1");
+		files_flush(mount->files, mount->options->timeout);
 	}
 	announce_stop(mount->announce);
 	notify_stop(mount->notify);

@@ -427,7 +427,7 @@ START_TEST(lack_of_memory_leaves_what_was_written)
 		check_told(&told, 1, -ENOMEM);
 		check_read(file, "Jello");
 	}
-	files_drain(files, 60000); /* counted them as ended */
+	files_flush(files, 60000); /* counted them as ended */
 	save(file, true, 0);
 	check_stored("Jello");
 	file_put(file);
@@ -735,7 +735,7 @@ START_TEST(refused_save_drops_what_nobody_keeps)
 	save(file, false, -ENAMETOOLONG);
 	check_read(file, "hello");
 	ck_assert(!files_unsaved_size(files, INODE, &(size_t){ 0 }));
-	files_drain(files, 60000); /* counted it as ended */
+	files_flush(files, 60000); /* counted it as ended */
 	file_put(file);
 }
 END_TEST
@@ -903,7 +903,7 @@ START_TEST(threads_save_one_open_file)
 	for (int i = 0; i < WRITERS; i++)
 		hammers[i] = (struct hammer){ .file = file, .first = i };
 	run_writers(hammers, write_and_save);
-	files_drain(files, 60000);
+	files_flush(files, 60000);
 	for (int i = 0; i < WRITERS; i++) {
 		ck_assert_int_eq(hammers[i].failures, 0);
 		check_is_saved(&hammers[i], (char)('a' + (ROUNDS - 1) % 26));
@@ -986,7 +986,7 @@ START_TEST(threads_do_anything)
 	for (int i = 0; i < WRITERS; i++)
 		hammers[i] = (struct hammer){ .file = file, .first = i };
 	run_writers(hammers, do_anything);
-	files_drain(files, 60000);
+	files_flush(files, 60000);
 	check_read(file, "xxxxo");
 	file_put(file);
 }
@@ -1831,13 +1831,13 @@ START_TEST(drain_waits_for_saves)
 	struct file *file = open_file(O_RDWR);
 	pthread_t thread;
 
-	files_drain(files, 60000); /* nothing under way */
+	files_flush(files, 60000); /* nothing under way */
 	write_text(file, 0, "J");
 	fake_cache_hold(cache, true);
 	file_save(file, false, tell, &told);
 	ck_assert_int_eq(pthread_create(&thread, NULL, finish_later, &is_draining), 0);
 	atomic_store(&is_draining, 1);
-	files_drain(files, 60000);
+	files_flush(files, 60000);
 	ck_assert_int_eq(atomic_load(&told.times), 1);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	file_put(file);
