@@ -45,6 +45,7 @@ ifneq ($(filter-out check clean format uninstall,$(goals)),)
 $(call need,command -v $(firstword $(CC)),gcc,build)
 $(call need,command -v pkg-config,pkg-config,build)
 $(call need,pkg-config --modversion fuse3,libfuse3-dev,build)
+$(call need,pkg-config --modversion libsystemd,libsystemd-dev,build)
 $(call need,$(CC) -DTHREADED -E -x c -include zookeeper/zookeeper.h /dev/null,libzookeeper-mt-dev,build)
 $(call need,$(CC) -E -x c -include md5.h /dev/null,libmd-dev,build)
 $(call need,$(CC) -E -x c -include uthash.h /dev/null,uthash-dev,build)
@@ -58,11 +59,11 @@ endif
 # Other people's headers are system headers: their warnings do not matter. uthash is one in /usr/include.
 as_system = $(patsubst -I%,-isystem %,$(1))
 cppflags := -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DTHREADED -DZKFS_VERSION='"$(VERSION)"' -I. \
-	$(call as_system,$(shell pkg-config --cflags fuse3 2>/dev/null))
+	$(call as_system,$(shell pkg-config --cflags fuse3 libsystemd 2>/dev/null))
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 compile = $(CC) -std=gnu17 $(cppflags) $(CPPFLAGS) $(warnings) $(CFLAGS) $(hardening) -fPIE -MMD -MP
 link = $(CC) $(CFLAGS) $(hardening) -fPIE -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-libs := $(shell pkg-config --libs fuse3 2>/dev/null) -lzookeeper_mt -lmd -lpthread
+libs := $(shell pkg-config --libs fuse3 libsystemd 2>/dev/null) -lzookeeper_mt -lmd -lpthread
 
 at = $(if $(V),,@)
 quiet = @echo ' '

@@ -98,10 +98,10 @@ if os.geteuid() == 0:
         daemon.wait()
     subprocess.run(['fusermount3', '-u', path], check=True)
 
-require('systemd-analyze')
-os.symlink(ZKFS, f'{SCRATCH}/zkfs')
-with open(f'{SCRATCH}/zkfs@.service', 'w', encoding='utf-8') as file:
-    file.write(unit)
-done = subprocess.run(['systemd-analyze', 'verify', '--man=no', f'{SCRATCH}/zkfs@mnt-app.service'], stdout=subprocess.PIPE,
-                      stderr=subprocess.STDOUT, text=True, check=False)
-expect_eq((done.returncode, done.stdout), (0, ''), 'what systemd says of the unit')
+if shutil.which('systemd-analyze'): # where systemd is installed anyhow
+    os.symlink(ZKFS, f'{SCRATCH}/zkfs')
+    with open(f'{SCRATCH}/zkfs@.service', 'w', encoding='utf-8') as file:
+        file.write(unit)
+    done = subprocess.run(['systemd-analyze', 'verify', '--man=no', f'{SCRATCH}/zkfs@mnt-app.service'], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    expect_eq((done.returncode, done.stdout), (0, ''), 'what systemd says of the unit')
