@@ -83,6 +83,17 @@ bool verb_number(const char *text, long long max, long long *number)
 	return *end == '\0' && errno == 0 && *number <= max;
 }
 
+bool verb_seconds(const char *text, double *seconds)
+{
+	static const double longest = 1e9; /* beyond it there are no timers */
+	char *end;
+
+	if (!*text || text[strspn(text, "0123456789.")])
+		return false;
+	*seconds = strtod(text, &end);
+	return *end == '\0' && end != text && *seconds <= longest;
+}
+
 /* To its end. 0 or -errno. */
 static int read_all(int fd, struct buf *to)
 {

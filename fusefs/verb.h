@@ -45,6 +45,9 @@ int verb_finish(const struct verb *verb);
 /* A decimal number of 0 to max. False: it is none. */
 bool verb_number(const char *text, long long max, long long *number);
 
+/* Seconds, which may have decimals. False: it is no such number. */
+bool verb_seconds(const char *text, double *seconds);
+
 /* Appends what text is, or standard input if that is "-". False: it could not be read, and the user has been told. */
 bool verb_data(const struct verb *verb, const char *text, struct buf *data);
 

@@ -104,6 +104,22 @@ def signals():
     process.communicate()
 
 
+def state_of(pid):
+    with open(f'/proc/{pid}/stat', encoding='utf-8') as file:
+        return file.read().rpartition(')')[2].split()[0]
+
+
+def stopped():
+    """Both stop, and go on."""
+    process, group = waiting('s')
+    process.send_signal(signal.SIGTSTP)
+    wait_until(10, lambda: (state_of(process.pid), state_of(group)) == ('T', 'T'), 'both to stop')
+    process.send_signal(signal.SIGCONT)
+    wait_until(10, lambda: 'T' not in (state_of(process.pid), state_of(group)), 'both to go on')
+    process.send_signal(signal.SIGTERM)
+    ended(process, 3)
+
+
 def removed():
     for remove in (lambda: zk.delete('/r'), lambda: os.unlink(f'{top}/r')):
         process, group = waiting('r')
@@ -231,6 +247,6 @@ def unmounted():
 
 with Servers() as own, mount('mnt', '-o', 'session_timeout=2') as mnt, client() as zk:
     top = mnt.path
-    for scene in (statuses, signals, removed, taken, group_membership, unmounted):
+    for scene in (statuses, signals, stopped, removed, taken, group_membership, unmounted):
         scene()
         print(scene.__name__)
