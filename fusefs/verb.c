@@ -122,6 +122,24 @@ bool verb_data(const struct verb *verb, const char *text, struct buf *data)
 	return !err;
 }
 
+char **verb_command(const struct verb *verb, int argc, char **argv, int max)
+{
+	int separator = optind;
+
+	while (separator < argc && strcmp(argv[separator], "--") != 0)
+		separator++;
+	if (optind == argc)
+		verb_error(verb, "missing path");
+	else if (separator >= argc - 1)
+		verb_error(verb, "missing '--' and a command");
+	else if (separator == optind || separator > optind + max)
+		verb_error(verb, separator == optind ? "missing path" : "too many operands before '--'");
+	else
+		return argv + separator + 1;
+	(void)verb_misused(verb);
+	return NULL;
+}
+
 /* --- The mount --- */
 
 /* Cuts the last component off, down to "/" or ".". False: there is nothing left to cut. */
@@ -254,8 +272,7 @@ char *verb_mount(const struct verb *verb, const char *path, dev_t *device)
 
 /* --- Its control files --- */
 
-/* -1 and errno. */
-static int open_control(const char *root, const char *name, int flags)
+int verb_open_control(const char *root, const char *name, int flags)
 {
 	char *path;
 	int fd;
@@ -269,7 +286,7 @@ static int open_control(const char *root, const char *name, int flags)
 
 int verb_read_control(const char *root, const char *name, struct buf *text)
 {
-	int fd = open_control(root, name, O_RDONLY);
+	int fd = verb_open_control(root, name, O_RDONLY);
 	int err;
 
 	if (fd < 0)
@@ -307,7 +324,7 @@ int verb_submit(const char *root, const struct buf *text, struct buf *result)
 
 	if (text->failed)
 		return -ENOMEM;
-	fd = open_control(root, "transaction", O_RDWR);
+	fd = verb_open_control(root, "transaction", O_RDWR);
 	if (fd < 0)
 		return -errno;
 	while (written < text->size && size >= 0) {

@@ -384,28 +384,19 @@ static int parse(struct hold *hold, int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	int option, separator;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "+sh", options, NULL)) != -1) {
 		if (option != 's')
 			return option == 'h' ? verb_help(hold->verb) : verb_misused(hold->verb);
 		hold->is_sequential = true;
 	}
-	for (separator = optind; separator < argc && strcmp(argv[separator], "--") != 0;)
-		separator++;
-	if (optind == argc)
-		verb_error(hold->verb, "missing path");
-	else if (separator >= argc - 1)
-		verb_error(hold->verb, "missing '--' and a command");
-	else if (separator == optind || separator > optind + 2)
-		verb_error(hold->verb, separator == optind ? "missing path" : "too many operands before '--'");
-	else {
-		hold->path = argv[optind];
-		hold->data = separator == optind + 2 ? argv[optind + 1] : NULL;
-		hold->command = argv + separator + 1;
-		return -1;
-	}
-	return verb_misused(hold->verb);
+	hold->command = verb_command(hold->verb, argc, argv, 2);
+	if (!hold->command)
+		return VERB_MISUSED;
+	hold->path = argv[optind];
+	hold->data = argv + optind + 2 < hold->command ? argv[optind + 1] : NULL;
+	return -1;
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
