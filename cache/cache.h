@@ -221,6 +221,18 @@ bool cache_is_ours(struct cache *cache, int64_t zxid);
 /* The session that owns the ephemerals we make; 0: there is none now. */
 int64_t cache_session_id(struct cache *cache);
 
+/* What a quorum of the servers has just confirmed. */
+struct cache_lease {
+	int64_t session; /* its id */
+	int timeout;	 /* ms, as the servers granted it */
+	int64_t contact; /* ms of clock_now, before they were asked: until timeout later the session has not expired */
+};
+
+typedef void cache_leased_cb(int error, const struct cache_lease *lease, void *arg);
+
+/* Asks, by a transaction that changes nothing, whether the session lives; contact is not before the call. lease: NULL on error. */
+int cache_lease(struct cache *cache, cache_leased_cb *done, void *arg);
+
 /* What cache_look tells. */
 struct cache_view {
 	struct session_info session;

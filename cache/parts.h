@@ -1,6 +1,6 @@
 /* What the files behind cache.h share: cache.c (reading, life), change.c (one znode's changes), transact.c (those of several),
- * permit.c (ACLs), make.c (ephemeral and sequential births), commit.c (a program's own transactions), settle.c, lock.c and what
- * it is made of (lockparts.h). For nobody else. */
+ * permit.c (ACLs), make.c (ephemeral and sequential births), commit.c (a program's own transactions), lease.c, settle.c, lock.c and
+ * what it is made of (lockparts.h). For nobody else. */
 #ifndef ZKFS_CACHE_PARTS_H
 #define ZKFS_CACHE_PARTS_H
 

@@ -168,6 +168,7 @@ static const char USAGE[] =
 	"Verbs ('zkfs VERB --help' tells more):\n"
 	"  create           make a znode: ephemeral, sequential, container, with parents\n"
 	"  hold             have an ephemeral znode for as long as a command runs\n"
+	"  lock             run a command that has a lock, and end it before it has not\n"
 	"  set              set a znode's data if it has a certain version\n"
 	"  stat             show a znode's path and Stat\n"
 	"  status           show how the session of a mount is\n"

@@ -61,6 +61,13 @@ void report_session(const struct mount *mount, struct buf *out)
 	put_line(out, "watch %s", !view.is_reading ? "none" : view.is_watching ? "recursive" : "ttl");
 }
 
+void report_lease(const struct cache_lease *lease, struct buf *out)
+{
+	put_line(out, "id 0x%llx", (unsigned long long)lease->session);
+	put_line(out, "timeout %d", lease->timeout);
+	put_line(out, "contact %lld", (long long)lease->contact);
+}
+
 /* --- Metrics --- */
 
 static void put_session(const struct cache_view *view, struct buf *out)

@@ -83,6 +83,17 @@ bool verb_number(const char *text, long long max, long long *number)
 	return *end == '\0' && errno == 0 && *number <= max;
 }
 
+bool verb_seconds(const char *text, double *seconds)
+{
+	static const double longest = 1e9; /* beyond it there are no timers */
+	char *end;
+
+	if (!*text || text[strspn(text, "0123456789.")])
+		return false;
+	*seconds = strtod(text, &end);
+	return *end == '\0' && end != text && *seconds <= longest;
+}
+
 /* To its end. 0 or -errno. */
 static int read_all(int fd, struct buf *to)
 {
@@ -109,6 +120,24 @@ bool verb_data(const struct verb *verb, const char *text, struct buf *data)
 	if (err)
 		verb_error(verb, "cannot read standard input: %s", strerror(-err));
 	return !err;
+}
+
+char **verb_command(const struct verb *verb, int argc, char **argv, int max)
+{
+	int separator = optind;
+
+	while (separator < argc && strcmp(argv[separator], "--") != 0)
+		separator++;
+	if (optind == argc)
+		verb_error(verb, "missing path");
+	else if (separator >= argc - 1)
+		verb_error(verb, "missing '--' and a command");
+	else if (separator == optind || separator > optind + max)
+		verb_error(verb, separator == optind ? "missing path" : "too many operands before '--'");
+	else
+		return argv + separator + 1;
+	(void)verb_misused(verb);
+	return NULL;
 }
 
 /* --- The mount --- */
@@ -243,8 +272,7 @@ char *verb_mount(const struct verb *verb, const char *path, dev_t *device)
 
 /* --- Its control files --- */
 
-/* -1 and errno. */
-static int open_control(const char *root, const char *name, int flags)
+int verb_open_control(const char *root, const char *name, int flags)
 {
 	char *path;
 	int fd;
@@ -258,7 +286,7 @@ static int open_control(const char *root, const char *name, int flags)
 
 int verb_read_control(const char *root, const char *name, struct buf *text)
 {
-	int fd = open_control(root, name, O_RDONLY);
+	int fd = verb_open_control(root, name, O_RDONLY);
 	int err;
 
 	if (fd < 0)
@@ -296,7 +324,7 @@ int verb_submit(const char *root, const struct buf *text, struct buf *result)
 
 	if (text->failed)
 		return -ENOMEM;
-	fd = open_control(root, "transaction", O_RDWR);
+	fd = verb_open_control(root, "transaction", O_RDWR);
 	if (fd < 0)
 		return -errno;
 	while (written < text->size && size >= 0) {

@@ -14,6 +14,8 @@ enum {
 	VERB_FAILED = 1,
 	VERB_MISUSED = 2,
 	VERB_DIFFERS = 3,     /* set: another version; status: not connected */
+	VERB_LOST = 74,	      /* EX_IOERR of sysexits.h: lock's */
+	VERB_NOT_HAD = 75,    /* EX_TEMPFAIL: lock's */
 	VERB_TIMED_OUT = 124, /* these are timeout(1)'s */
 	VERB_CANNOT_HOLD = 125,
 	VERB_CANNOT_RUN = 126,
@@ -45,14 +47,23 @@ int verb_finish(const struct verb *verb);
 /* A decimal number of 0 to max. False: it is none. */
 bool verb_number(const char *text, long long max, long long *number);
 
+/* Seconds, which may have decimals. False: it is no such number. */
+bool verb_seconds(const char *text, double *seconds);
+
 /* Appends what text is, or standard input if that is "-". False: it could not be read, and the user has been told. */
 bool verb_data(const struct verb *verb, const char *text, struct buf *data);
+
+/* The command behind "--", with 1 to max operands before that, from argv[optind] on. NULL: there is none, and the user has been told. */
+char **verb_command(const struct verb *verb, int argc, char **argv, int max);
 
 /* --- Mounts --- */
 
 /* Where the root is of the mount that path, or the nearest directory above it that is there, lies on; the caller frees it.
  * *device (may be NULL) is what stat gives of what is on it. NULL: it is on none, and the user has been told. Asks no server. */
 char *verb_mount(const struct verb *verb, const char *path, dev_t *device);
+
+/* Opens a control file; -1 and errno. */
+int verb_open_control(const char *root, const char *name, int flags);
 
 /* Appends what the control file (".zkfs/NAME") holds. 0 or -errno. Any thread. */
 int verb_read_control(const char *root, const char *name, struct buf *text);

@@ -1,5 +1,5 @@
-/* Two threads. This one runs the command: it hands signals on to the command's process group, and waits for the command's end. The
- * keeper looks after the file, which may take as long as the servers take to answer.
+/* Two threads. This one runs the command (supervise.h). The keeper looks after the file, which may take as long as the servers take
+ * to answer.
  *
  * The daemon makes the znode again after an expired session, so that it is not there for a while says nothing. It cannot be kept if
  * somebody has removed it, which is so if it is not there and the session to which it belonged still does something afterwards; if
@@ -11,21 +11,17 @@
 #include <getopt.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fusefs/names.h"
+#include "fusefs/supervise.h"
 #include "fusefs/zkfs.h"
 
 enum {
@@ -35,12 +31,8 @@ enum {
 	KILL_MS = 5000,	     /* between SIGTERM and SIGKILL */
 	LEAVE_MS = 5000,
 	TIMEOUT_MS = 10000,   /* a session's, if the mount does not tell it */
-	SIGNAL_STATUS = 128,  /* added to the number of the signal that ended the command */
 	PATH_ROOM = 65536 + 1 /* of a path in an extended attribute */
 };
-
-/* Handed on. */
-static const int handed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH };
 
 struct hold {
 	const struct verb *verb;
@@ -59,19 +51,9 @@ struct hold {
 	char session[32];     /* the one that it was seen with last */
 	int64_t missing;      /* ms: since when it is missing in another session; 0: it is not */
 	int64_t patience;     /* ms: how long it may */
-	sigset_t original;    /* the signals that were blocked before */
-	bool has_terminal;    /* the command is in its foreground */
 	pthread_mutex_t lock; /* over the use of fd by the keeper, and its end */
 	bool is_left;
 };
-
-static int64_t now(void)
-{
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &time);
-	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 /* --- Making it --- */
 
@@ -279,8 +261,8 @@ static const char *judge(struct hold *hold, bool *is_sure)
 		return NULL;
 	is_same = strcmp(id, hold->session) == 0;
 	if (!hold->missing)
-		hold->missing = now();
-	if (now() - hold->missing <= (is_same ? REMOVED_MS : hold->patience))
+		hold->missing = supervise_now();
+	if (supervise_now() - hold->missing <= (is_same ? REMOVED_MS : hold->patience))
 		return NULL;
 	return is_same ? "somebody has removed it" : "it was not made again after the session had expired";
 }
@@ -322,7 +304,7 @@ static bool keep(struct hold *hold)
 	hold->patience = TIMEOUT_MS;
 	read_owner(hold, hold->session, sizeof(hold->session));
 	hold->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (hold->inotify < 0 || pipe2(hold->lost, O_CLOEXEC) < 0 ||
+	if (hold->inotify < 0 || pipe2(hold->lost, O_CLOEXEC | O_NONBLOCK) < 0 ||
 		pthread_create(&keeper, NULL, keeper_main, hold) != 0 || pthread_detach(keeper) != 0) {
 		verb_error(hold->verb, "cannot look after '%s': %s", hold->file, strerror(errno));
 		return false;
@@ -332,103 +314,17 @@ static bool keep(struct hold *hold)
 
 /* --- The command --- */
 
-/* In the child. It ends when this process does, for then the znode does, too. */
-_Noreturn static void run_command(const struct hold *hold, pid_t parent)
+/* A may_run of struct supervised. */
+static bool may_run(void *arg, int64_t *when)
 {
-	(void)setpgid(0, 0);
-	if (hold->has_terminal)
-		(void)tcsetpgrp(STDIN_FILENO, getpid()); /* SIGTTOU is blocked still */
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(VERB_CANNOT_HOLD);
-	(void)pthread_sigmask(SIG_SETMASK, &hold->original, NULL);
-	(void)execvp(hold->command[0], hold->command);
-	verb_error(hold->verb, "cannot run '%s': %s", hold->command[0], strerror(errno));
-	_exit(errno == ENOENT ? VERB_NOT_FOUND : VERB_CANNOT_RUN);
-}
-
-static void give_terminal(const struct hold *hold, pid_t group)
-{
-	if (hold->has_terminal)
-		(void)tcsetpgrp(STDIN_FILENO, group);
-}
-
-/* The command was stopped from the terminal: so are we, and it goes on when we do. */
-static void stop_with(const struct hold *hold, pid_t command)
-{
-	give_terminal(hold, getpgrp());
-	(void)raise(SIGSTOP);
-	give_terminal(hold, command);
-	(void)kill(-command, SIGCONT);
-}
-
-/* The exit status, or -1: it runs on. */
-static int reap(const struct hold *hold, pid_t command)
-{
-	int status;
-
-	while (waitpid(command, &status, WNOHANG | WUNTRACED) == command) {
-		if (WIFEXITED(status))
-			return WEXITSTATUS(status);
-		if (WIFSIGNALED(status))
-			return SIGNAL_STATUS + WTERMSIG(status);
-		if (hold->has_terminal)
-			stop_with(hold, command);
-	}
-	return -1;
-}
-
-/* Hands on what has come. */
-static void hand_on(int signals, pid_t command)
-{
-	struct signalfd_siginfo info;
-
-	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGTTOU) {
-			(void)kill(-command, (int)info.ssi_signo);
-			if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP)
-				(void)kill(-command, SIGCONT); /* one that is stopped takes it, too */
-		}
-	}
-}
-
-static void end_group(pid_t command, int signal)
-{
-	(void)kill(-command, signal);
-	(void)kill(-command, SIGCONT);
-}
-
-/* Until the command's end, and when the znode cannot be kept, that of its group. Gives the exit status. */
-static int attend(const struct hold *hold, pid_t command, int signals)
-{
-	struct pollfd waits[] = { { .fd = signals, .events = POLLIN }, { .fd = hold->lost[0], .events = POLLIN } };
-	bool is_lost = false;
+	struct hold *hold = arg;
 	char byte;
-	int64_t end = 0;
-	int status;
 
-	while ((status = reap(hold, command)) < 0) {
-		int64_t left = is_lost && end ? end - now() : -1;
-
-		(void)poll(waits, is_lost ? 1 : 2, is_lost && end ? (int)(left > 0 ? left : 0) : -1);
-		hand_on(signals, command);
-		if (!is_lost && waits[1].revents && read(hold->lost[0], &byte, 1) == 1) {
-			verb_error(hold->verb, "cannot keep '%s': %s: ending the command", hold->file, hold->why);
-			is_lost = true;
-			end = now() + KILL_MS;
-			end_group(command, SIGTERM);
-		} else if (is_lost && end && now() >= end) {
-			end_group(command, SIGKILL);
-			end = 0;
-		}
-	}
-	if (!is_lost)
-		return status;
-	/* The command itself has ended; what it has started in its group has as long. */
-	while (end && kill(-command, 0) == 0 && now() < end)
-		(void)poll(NULL, 0, LOOK_AGAIN_MS);
-	end_group(command, SIGKILL);
-	return VERB_CANNOT_HOLD;
+	if (read(hold->lost[0], &byte, 1) != 1)
+		return true;
+	verb_error(hold->verb, "cannot keep '%s': %s: ending the command", hold->file, hold->why);
+	*when = supervise_now() + KILL_MS;
+	return false;
 }
 
 /* Lets the znode go, and waits for that, so that whoever waited for us can take the name. Not without a server: it goes when there is
@@ -438,7 +334,7 @@ static void leave(struct hold *hold)
 	int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	struct pollfd news = { .fd = inotify, .events = POLLIN };
 	char id[sizeof(hold->session)];
-	int64_t end = now() + LEAVE_MS;
+	int64_t end = supervise_now() + LEAVE_MS;
 	int64_t timeout;
 	struct stat held, found;
 	char *znode = NULL;
@@ -452,7 +348,7 @@ static void leave(struct hold *hold)
 		hold->is_left = true;
 		(void)close(hold->fd);
 		pthread_mutex_unlock(&hold->lock);
-		while (now() < end && lstat(file, &found) == 0 && found.st_ino == held.st_ino &&
+		while (supervise_now() < end && lstat(file, &found) == 0 && found.st_ino == held.st_ino &&
 			read_session(hold, id, sizeof(id), &timeout))
 			(void)poll(&news, 1, LOOK_AGAIN_MS);
 	}
@@ -462,36 +358,20 @@ static void leave(struct hold *hold)
 
 static int run_held(struct hold *hold)
 {
-	pid_t parent = getpid();
-	pid_t command;
-	sigset_t set;
-	int signals;
+	struct supervised supervised = { .verb = hold->verb,
+		.command = hold->command,
+		.may_run = may_run,
+		.arg = hold,
+		.failed = VERB_CANNOT_HOLD };
 	int status;
 
-	if (!make(hold) || setenv("ZKFS_HELD", hold->file, 1) < 0)
+	if (!make(hold) || setenv("ZKFS_HELD", hold->file, 1) < 0 || !supervise_prepare(&supervised) || !keep(hold))
 		return VERB_CANNOT_HOLD;
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(handed_on) / sizeof(handed_on[0]); i++)
-		(void)sigaddset(&set, handed_on[i]);
-	(void)sigaddset(&set, SIGCHLD);
-	(void)sigaddset(&set, SIGTTOU); /* of our own tcsetpgrp, from the background */
-	(void)pthread_sigmask(SIG_BLOCK, &set, &hold->original);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	hold->has_terminal = isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
-	if (signals < 0 || !keep(hold))
-		return VERB_CANNOT_HOLD;
-	command = fork();
-	if (command < 0) {
-		verb_error(hold->verb, "cannot start a process: %s", strerror(errno));
-		return VERB_CANNOT_HOLD;
-	}
-	if (command == 0)
-		run_command(hold, parent);
-	(void)setpgid(command, command); /* whoever is first */
-	status = attend(hold, command, signals);
-	give_terminal(hold, getpgrp());
+	supervised.news[0] = (struct pollfd){ .fd = hold->lost[0], .events = POLLIN };
+	supervised.news[1].fd = -1;
+	status = supervise_run(&supervised);
 	leave(hold);
-	return status;
+	return status == SUPERVISE_ENDED ? VERB_CANNOT_HOLD : status;
 }
 
 /* --- The command line --- */
@@ -504,28 +384,19 @@ static int parse(struct hold *hold, int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	int option, separator;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "+sh", options, NULL)) != -1) {
 		if (option != 's')
 			return option == 'h' ? verb_help(hold->verb) : verb_misused(hold->verb);
 		hold->is_sequential = true;
 	}
-	for (separator = optind; separator < argc && strcmp(argv[separator], "--") != 0;)
-		separator++;
-	if (optind == argc)
-		verb_error(hold->verb, "missing path");
-	else if (separator >= argc - 1)
-		verb_error(hold->verb, "missing '--' and a command");
-	else if (separator == optind || separator > optind + 2)
-		verb_error(hold->verb, separator == optind ? "missing path" : "too many operands before '--'");
-	else {
-		hold->path = argv[optind];
-		hold->data = separator == optind + 2 ? argv[optind + 1] : NULL;
-		hold->command = argv + separator + 1;
-		return -1;
-	}
-	return verb_misused(hold->verb);
+	hold->command = verb_command(hold->verb, argc, argv, 2);
+	if (!hold->command)
+		return VERB_MISUSED;
+	hold->path = argv[optind];
+	hold->data = argv + optind + 2 < hold->command ? argv[optind + 1] : NULL;
+	return -1;
 }
 
 static int run(const struct verb *verb, int argc, char **argv)

@@ -410,17 +410,6 @@ static void set_alarm(double timeout)
 	(void)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-static bool take_timeout(struct wait *wait, const char *text)
-{
-	static const double longest = 1e9;
-	char *end;
-
-	if (!*text || text[strspn(text, "0123456789.")])
-		return false;
-	wait->timeout = strtod(text, &end);
-	return *end == '\0' && end != text && wait->timeout <= longest;
-}
-
 /* -1: go on; else the exit status. */
 static int parse(struct wait *wait, int argc, char **argv)
 {
@@ -442,7 +431,7 @@ static int parse(struct wait *wait, int argc, char **argv)
 			return verb_help(wait->verb);
 		if (option == '?')
 			return verb_misused(wait->verb);
-		if (option == TIMEOUT_OPTION && !take_timeout(wait, optarg)) {
+		if (option == TIMEOUT_OPTION && !verb_seconds(optarg, &wait->timeout)) {
 			verb_error(wait->verb, "invalid timeout '%s': expected seconds", optarg);
 			return verb_misused(wait->verb);
 		}

@@ -9,6 +9,7 @@
 #include "fusefs/verb.h"
 #include "fusefs/verb_create.h"
 #include "fusefs/verb_hold.h"
+#include "fusefs/verb_lock.h"
 #include "fusefs/verb_set.h"
 #include "fusefs/verb_stat.h"
 #include "fusefs/verb_wait.h"
@@ -16,6 +17,7 @@
 static const struct verb *const verbs[] = {
 	&verb_create,
 	&verb_hold,
+	&verb_lock,
 	&verb_set,
 	&verb_stat,
 	&verb_status,

@@ -36,16 +36,18 @@ static const double FOREVER = 86400; /* s */
 /* A control file. */
 struct control {
 	const char *name;
-	void (*render)(const struct mount *mount, struct buf *out); /* NULL: it is written */
+	void (*render)(const struct mount *mount, struct buf *out); /* NULL: it is leased, or written */
 	mode_t mode;
-	bool is_live; /* who has it open is told when it changes, and it has a size */
+	bool is_leased; /* each read from the start asks the servers */
+	bool is_live;	/* who has it open is told when it changes, and it has a size */
 };
 
 static const struct control controls[] = {
-	{ "state", report_state, 0444, true },
-	{ "session", report_session, 0444, false },
-	{ "metrics", report_metrics, 0444, false },
-	{ "transaction", NULL, 0600, false },
+	{ .name = "state", .render = report_state, .mode = 0444, .is_live = true },
+	{ .name = "session", .render = report_session, .mode = 0444 },
+	{ .name = "metrics", .render = report_metrics, .mode = 0444 },
+	{ .name = "transaction", .mode = 0600 },
+	{ .name = "lease", .mode = 0444, .is_leased = true },
 };
 
 enum { CONTROLS = sizeof(controls) / sizeof(controls[0]) };
@@ -121,6 +123,11 @@ static bool is_virtual(fuse_ino_t number)
 static const struct control *control_at(fuse_ino_t number)
 {
 	return number >= FIRST_NUMBER && number < FIRST_NUMBER + CONTROLS ? &controls[number - FIRST_NUMBER] : NULL;
+}
+
+static bool is_written(const struct control *control)
+{
+	return !control->render && !control->is_leased;
 }
 
 /* 0: there is no such file. */
@@ -252,7 +259,7 @@ bool virtual_setattr(fuse_req_t req, fuse_ino_t number, int to_set, const struct
 	const struct mount *mount = fuse_req_userdata(req);
 	const struct control *control = control_at(number);
 	struct opened *opened = info ? opened_of(info) : NULL;
-	bool is_refused = !control || control->render;
+	bool is_refused = !control || !is_written(control);
 	int error = mount->options->is_read_only ? EROFS : is_refused ? EPERM : 0;
 
 	if (!is_virtual(number))
@@ -275,7 +282,7 @@ bool virtual_access(fuse_req_t req, fuse_ino_t number, int mask)
 {
 	const struct mount *mount = fuse_req_userdata(req);
 	const struct control *control = control_at(number);
-	bool may_write = control && !control->render;
+	bool may_write = control && is_written(control);
 	int error = 0;
 
 	if (!is_virtual(number))
@@ -423,7 +430,7 @@ static int check_open(const struct mount *mount, const struct control *control, 
 		return EISDIR;
 	if (writes && mount->options->is_read_only)
 		return EROFS;
-	return writes && control->render ? EACCES : 0;
+	return writes && !is_written(control) ? EACCES : 0;
 }
 
 bool virtual_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info)
@@ -452,7 +459,7 @@ bool virtual_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *info
 	pthread_mutex_unlock(&virtuals->lock);
 	info->fh = (uintptr_t)opened;
 	info->direct_io = true;
-	info->noflush = opened->control->render != NULL;
+	info->noflush = !is_written(opened->control);
 	if (fuse_reply_open(req, info) < 0)
 		opened_put(opened);
 	return true;
@@ -504,12 +511,11 @@ static bool renew(struct opened *opened, size_t offset)
 }
 
 /* What of the text is at offset; of a result, what comes next: who wrote it is somewhere behind it. */
-static char *take_text(struct opened *opened, size_t size, size_t offset, size_t *got)
+static char *take_text_locked(struct opened *opened, size_t size, size_t offset, size_t *got)
 {
 	char *copy;
 
-	pthread_mutex_lock(&opened->lock);
-	if (!opened->control->render)
+	if (is_written(opened->control))
 		offset = offset > 0 ? opened->at : 0;
 	*got = offset < opened->text.size ? opened->text.size - offset : 0;
 	if (*got > size)
@@ -518,10 +524,73 @@ static char *take_text(struct opened *opened, size_t size, size_t offset, size_t
 	if (copy && *got)
 		memcpy(copy, opened->text.data + offset, *got);
 	opened->at = offset + *got;
+	return copy;
+}
+
+static char *take_text(struct opened *opened, size_t size, size_t offset, size_t *got)
+{
+	char *copy;
+
+	pthread_mutex_lock(&opened->lock);
+	copy = take_text_locked(opened, size, offset, got);
 	pthread_mutex_unlock(&opened->lock);
 	return copy;
 }
 
+static void leased(int error, const struct cache_lease *lease, void *arg)
+{
+	struct pending *pending = arg;
+	struct opened *opened = opened_of(&pending->file);
+	struct buf made = BUF_INIT;
+	char *text = NULL;
+	size_t got = 0;
+
+	if (lease)
+		report_lease(lease, &made);
+	if (!error && !made.failed) {
+		pthread_mutex_lock(&opened->lock);
+		give(&opened->text, &made);
+		opened->serial = 1;
+		text = take_text_locked(opened, pending->size, (size_t)pending->offset, &got);
+		pthread_mutex_unlock(&opened->lock);
+	}
+	buf_release(&made);
+	if (text)
+		(void)pending_reply_data(pending, text, got);
+	else
+		pending_fail(pending, error ? error : -ENOMEM);
+	free(text);
+	opened_put(opened);
+}
+
+static void lease(fuse_req_t req, struct opened *opened, size_t size, off_t offset)
+{
+	struct pending *pending = pending_start(req);
+	int err;
+
+	if (!pending)
+		return;
+	pending->file.fh = (uintptr_t)opened;
+	pending->size = size;
+	pending->offset = offset;
+	opened_get(opened);
+	err = cache_lease(pending->mount->cache, leased, pending);
+	if (err)
+		leased(err, NULL, pending);
+}
+
+/* It is to be asked for, not only the rest of it to be read. */
+static bool is_to_be_leased(struct opened *opened, off_t offset)
+{
+	bool is_known;
+
+	pthread_mutex_lock(&opened->lock);
+	is_known = offset > 0 && opened->serial;
+	pthread_mutex_unlock(&opened->lock);
+	return opened->control->is_leased && !is_known;
+}
+
+/* Replies: read, error. */
 bool virtual_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, const struct fuse_file_info *info)
 {
 	struct opened *opened = opened_of(info);
@@ -531,6 +600,10 @@ bool virtual_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, 
 
 	if (!is_virtual(number))
 		return false;
+	if (is_to_be_leased(opened, offset)) {
+		lease(req, opened, size, offset);
+		return true;
+	}
 	has_memory = !opened->control->render || renew(opened, (size_t)offset);
 	if (has_memory)
 		text = take_text(opened, size, (size_t)offset, &got);
@@ -734,12 +807,12 @@ bool virtual_flush(fuse_req_t req, fuse_ino_t number, const struct fuse_file_inf
 
 	if (!is_virtual(number))
 		return false;
-	if (opened && !opened->control->render) {
+	if (opened && is_written(opened->control)) {
 		pthread_mutex_lock(&opened->lock);
 		is_foreign = opened->written.size && opened->owner && opened->owner != info->lock_owner;
 		pthread_mutex_unlock(&opened->lock);
 	}
-	if (opened && !opened->control->render && !is_foreign)
+	if (opened && is_written(opened->control) && !is_foreign)
 		submit_written(req, opened);
 	else /* also the announcer's, from Linux before 5.16 */
 		(void)fuse_reply_err(req, 0);
@@ -753,7 +826,7 @@ bool virtual_fsync(fuse_req_t req, fuse_ino_t number, const struct fuse_file_inf
 
 	if (!is_virtual(number))
 		return false;
-	if (opened && !opened->control->render)
+	if (opened && is_written(opened->control))
 		submit_written(req, opened);
 	else
 		(void)fuse_reply_err(req, 0);

@@ -1,9 +1,9 @@
 /* The control directory ".zkfs" in the mount's root: never listed, always there, and answered without a server. Its inodes have numbers
  * that no znode's can have (INODE_FIRST), the kernel may keep its names for good, and no lookups are counted.
  *
- * What is read is made when it is read from its start; it has no size, as in /proc, but for `state`. What is written to `transaction`
- * collects in the open file, wherever it is written to, and is submitted when it is closed or synced; the result is what is read
- * then. */
+ * What is read is made when it is read from its start (of `lease`, by servers that are asked then); it has no size, as in /proc, but
+ * for `state`. What is written to `transaction` collects in the open file, wherever it is written to, and is submitted when it is
+ * closed or synced; the result is what is read then. */
 #ifndef ZKFS_FUSEFS_VIRTUAL_H
 #define ZKFS_FUSEFS_VIRTUAL_H
 

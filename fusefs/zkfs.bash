@@ -4,7 +4,7 @@
 _zkfs_mount_options() {
 	local i=$COMP_CWORD verb=${COMP_WORDS[1]} list=${COMP_WORDS[COMP_CWORD]} last kept words
 
-	[[ $verb != @(create|hold|set|stat|status|txn|wait) ]] || return
+	[[ $verb != @(create|hold|lock|set|stat|status|txn|wait) ]] || return
 	while [ "$i" -gt 1 ] && [[ $list == =* || ${COMP_WORDS[i - 1]} == = ]]; do
 		i=$((i - 1))
 		list=${COMP_WORDS[i]}$list
@@ -40,11 +40,12 @@ _zkfs() {
 	COMPREPLY=()
 	! _zkfs_mount_options || return 0
 	if [ "$COMP_CWORD" = 1 ]; then
-		words='create hold set stat status txn wait -d -f -h -o -r -V --help --version'
+		words='create hold lock set stat status txn wait -d -f -h -o -r -V --help --version'
 	elif [[ $cur == -* ]]; then
 		case $verb in
 		create) words='-e --ephemeral -s --sequential -c --container -p --parents --ttl' ;;
 		hold) words='-s --sequential --' ;;
+		lock) words='-s --shared -n --nonblock -w --wait -k --kill --pdeathsig --' ;;
 		set) words='--version' ;;
 		stat | status) words='--json' ;;
 		txn) ;;
@@ -52,7 +53,7 @@ _zkfs() {
 		*) words='-d -f -h -o -r -V --help --version' ;;
 		esac
 		words="$words --help"
-	elif [ "$verb" = hold ]; then
+	elif [ "$verb" = hold ] || [ "$verb" = lock ]; then
 		# What follows -- is another command's line.
 		for ((i = 2; i < COMP_CWORD; i++)); do
 			if [ "${COMP_WORDS[i]}" = -- ]; then
@@ -72,7 +73,7 @@ _zkfs() {
 	fi
 	# Files and directories, of which each is an operand, but for numbers and texts.
 	case $prev in
-	--ttl | --version | --timeout | --equals) ;;
+	--ttl | --version | --timeout | --equals | --wait | --kill) ;;
 	*)
 		if [ ${#COMPREPLY[@]} = 0 ] && [[ $cur != -* ]]; then
 			compopt -o filenames 2>/dev/null

@@ -6,7 +6,7 @@ import subprocess
 
 from zktest import *
 
-FILES = ['metrics', 'session', 'state', 'transaction']
+FILES = ['lease', 'metrics', 'session', 'state', 'transaction']
 
 
 def state():
@@ -80,11 +80,11 @@ def check_reading():
     expect_eq(os.listxattr(f'{top}/.zkfs/state'), [], 'its extended attributes')
     with expect_error(errno.ENOTSUP, 'an extended attribute'):
         os.getxattr(f'{top}/.zkfs/state', 'user.zk.acl')
-    expect_eq(len({os.stat(f'{top}/.zkfs/{name}').st_ino for name in ['.', *FILES]}), 5, 'inodes')
+    expect_eq(len({os.stat(f'{top}/.zkfs/{name}').st_ino for name in ['.', *FILES]}), 6, 'inodes')
 
 
 def check_refusals():
-    for name in ('state', 'session', 'metrics'):
+    for name in ('state', 'session', 'metrics', 'lease'):
         with expect_error(errno.EACCES, f'writing {name}'):
             os.open(f'{top}/.zkfs/{name}', os.O_WRONLY)
     for what, act in (('unlink', lambda: os.unlink(f'{top}/.zkfs/state')),

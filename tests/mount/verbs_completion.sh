@@ -20,6 +20,7 @@ mkdir dir
 expect_eq "$(complete_to zkfs create -e dir/f)" 'dir/file1 dir/file2 ' 'files'
 expect_eq "$(complete_to zkfs dir/file1)" 'dir/file1 ' 'a mount point'
 expect_eq "$(complete_to zkfs hold x -- zkf_no)" ' ' 'commands'
+expect_eq "$(complete_to zkfs lock -w 5 dir/file1 -- cat dir/file2)" 'dir/file2 ' 'of lock, too'
 expect_eq "$(complete_to zkfs hold x -- cat dir/file1)" 'dir/file1 ' 'arguments of commands'
 expect_eq "$(complete_to zkfs -o ac)" 'acl= ' 'a mount option'
 expect_eq "$(complete_to zkfs -f -o ro,noti)" 'ro,notify= ' 'another one'

@@ -8,64 +8,38 @@ import time
 from zktest import *
 
 
-def hold(*words, **more):
-    return subprocess.Popen([ZKFS, 'hold', *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, **more)
-
-
-def ended(process, status, seconds=30):
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        fail(f'{process.args} runs on')
-    expect_eq(process.returncode, status, f'{process.args} ({err.strip()})')
-    return out, err
+def hold(*words):
+    return start_verb('hold', *words)
 
 
 def gone(path):
     wait_until(10, lambda: zk.exists(path) is None, f'the end of {path}')
 
 
-def group_is_gone(group):
-    def check():
-        # A zombie whose parent has died may wait for whoever is its parent then.
-        for pid in filter(str.isdigit, os.listdir('/proc')):
-            try:
-                with open(f'/proc/{pid}/stat', encoding='utf-8') as file:
-                    fields = file.read().rpartition(')')[2].split()
-                if int(fields[2]) == group and fields[0] not in 'ZX':
-                    return False
-            except OSError:
-                pass
-        return True
-    wait_until(20, check, f'the end of the process group {group}')
-
-
 def statuses():
     # The znode is there, with its data, before the command begins.
     process = hold(f'{top}/a', 'data', '--', 'sh', '-c', f'cat {top}/a; echo " $ZKFS_HELD"; exit 7')
-    out, _ = ended(process, 7)
+    out, _ = expect_end(process, 7)
     expect_eq(out, f'data {top}/a\n', 'what the command sees')
     gone('/a')
-    ended(hold(f'{top}/a', '--', 'sh', '-c', 'kill -USR1 $$'), 128 + signal.SIGUSR1)
-    ended(hold(f'{top}/a', '--', 'true', '--', 'x'), 0)
-    ended(hold(f'{top}/a', '--', './no-such-command'), 127)
-    ended(hold(f'{top}/a', '--', top), 126)
+    expect_end(hold(f'{top}/a', '--', 'sh', '-c', 'kill -USR1 $$'), 128 + signal.SIGUSR1)
+    expect_end(hold(f'{top}/a', '--', 'true', '--', 'x'), 0)
+    expect_end(hold(f'{top}/a', '--', './no-such-command'), 127)
+    expect_end(hold(f'{top}/a', '--', top), 126)
     for words in ((), ('x',), ('--', 'true'), ('x', '--'), ('a', 'b', 'c', '--', 'true'), ('-x', 'a', '--', 'true')):
-        _, err = ended(hold(*words), 2)
+        _, err = expect_end(hold(*words), 2)
         expect_eq(err.endswith("Try 'zkfs hold --help' for more information.\n"), True, err)
     zk.create('/taken', b'')
-    _, err = ended(hold(f'{top}/taken', '--', 'touch', f'{SCRATCH}/ran'), 125)
+    _, err = expect_end(hold(f'{top}/taken', '--', 'touch', f'{SCRATCH}/ran'), 125)
     expect_eq(err, f"zkfs hold: cannot hold '{top}/taken': it is there already\n", 'the reason')
     for name, why in (('no/parent', 'its parent is not there'), ('taken/', 'its name must not end with /'),
                       ('\U0001f600', 'ZooKeeper refuses a character in its name'), ('n' * 1025, 'its name or path is too long')):
-        _, err = ended(hold(f'{top}/{name}', '--', 'touch', f'{SCRATCH}/ran'), 125)
+        _, err = expect_end(hold(f'{top}/{name}', '--', 'touch', f'{SCRATCH}/ran'), 125)
         expect_eq(err.endswith(f"': {why}\n"), True, err)
-    ended(hold(f'{SCRATCH}/x', '--', 'touch', f'{SCRATCH}/ran'), 125)
+    expect_end(hold(f'{SCRATCH}/x', '--', 'touch', f'{SCRATCH}/ran'), 125)
     expect_eq(os.path.exists(f'{SCRATCH}/ran'), False, 'no command ran')
     # Nothing of it is inherited.
-    out, _ = ended(hold(f'{top}/a', '--', 'sh', '-c', 'ls -l /proc/self/fd; grep Sig /proc/self/status'), 0)
+    out, _ = expect_end(hold(f'{top}/a', '--', 'sh', '-c', 'ls -l /proc/self/fd; grep Sig /proc/self/status'), 0)
     expect_eq(top in out or 'inotify' in out, False, f'descriptors {out}')
     expect_eq(out.split('SigBlk:')[1].split()[0], '0' * 16, 'blocked signals')
 
@@ -87,35 +61,45 @@ def signals():
     process, group = waiting('s')
     expect_eq(zk.get('/s')[1].ephemeralOwner != 0, True, 'ephemeral')
     process.send_signal(signal.SIGTERM)
-    ended(process, 3)
-    group_is_gone(group)
+    expect_end(process, 3)
+    await_group_end(group)
     gone('/s')
     process, group = waiting('s', script='trap "echo usr1; exit 4" USR1; echo $$; while :; do sleep 0.05; done')
     process.send_signal(signal.SIGUSR1)
-    expect_eq(ended(process, 4)[0], 'usr1\n', 'SIGUSR1')
+    expect_eq(expect_end(process, 4)[0], 'usr1\n', 'SIGUSR1')
     gone('/s')
     # Killed, it takes its command along, and the znode goes at once.
     process, group = waiting('s')
     process.kill()
     process.wait()
     gone('/s')
-    wait_until(10, lambda: not os.path.exists(f'/proc/{group}') or
-               open(f'/proc/{group}/stat', encoding='utf-8').read().rpartition(')')[2].split()[0] in 'ZX', 'its command')
+    wait_until(10, lambda: state_of(group) in 'ZX', 'its command')
     process.communicate()
+
+
+def stopped():
+    """Both stop, and go on."""
+    process, group = waiting('s')
+    process.send_signal(signal.SIGTSTP)
+    wait_until(10, lambda: (state_of(process.pid), state_of(group)) == ('T', 'T'), 'both to stop')
+    process.send_signal(signal.SIGCONT)
+    wait_until(10, lambda: 'T' not in (state_of(process.pid), state_of(group)), 'both to go on')
+    process.send_signal(signal.SIGTERM)
+    expect_end(process, 3)
 
 
 def removed():
     for remove in (lambda: zk.delete('/r'), lambda: os.unlink(f'{top}/r')):
         process, group = waiting('r')
         remove()
-        _, err = ended(process, 125)
+        _, err = expect_end(process, 125)
         expect_eq(err, f"zkfs hold: cannot keep '{top}/r': somebody has removed it: ending the command\n", 'the reason')
-        group_is_gone(group)
+        await_group_end(group)
     # One that does not care for SIGTERM.
     process, group = waiting('r', script='trap "" TERM; echo $$; while :; do sleep 1; done')
     zk.delete('/r')
-    ended(process, 125)
-    group_is_gone(group)
+    expect_end(process, 125)
+    await_group_end(group)
     # A moved one is held on.
     process, group = waiting('r')
     os.rename(f'{top}/r', f'{top}/moved')
@@ -123,7 +107,7 @@ def removed():
     zk.create('/r', b'another')
     expect_eq(process.poll(), None, 'it runs on')
     zk.delete('/moved')
-    ended(process, 125)
+    expect_end(process, 125)
     expect_eq(zk.get('/r')[0], b'another', 'the other one')
     zk.delete('/r')
 
@@ -170,7 +154,7 @@ def end_members(members):
     for process, _ in members:
         process.terminate()
     for process, _ in members:
-        ended(process, 3)
+        expect_end(process, 3)
 
 
 def kill_members(members):
@@ -213,8 +197,8 @@ def taken():
         gone('/t')
         zk.create('/t', b'mine')
     expire(take)
-    _, err = ended(process, 125)
-    group_is_gone(group)
+    _, err = expect_end(process, 125)
+    await_group_end(group)
     expect_eq(zk.get('/t')[0], b'mine', f'what they made ({err})')
 
 
@@ -223,14 +207,14 @@ def unmounted():
     process = hold(f'{second.path}/u', '--', 'sh', '-c', 'echo $$; exec sleep 100')
     group = int(process.stdout.readline())
     os.kill(second.pid, signal.SIGKILL)
-    _, err = ended(process, 125)
+    _, err = expect_end(process, 125)
     expect_eq('the mount has ended' in err, True, err)
-    group_is_gone(group)
+    await_group_end(group)
     subprocess.run(['fusermount3', '-uz', second.path], check=True)
 
 
 with Servers() as own, mount('mnt', '-o', 'session_timeout=2') as mnt, client() as zk:
     top = mnt.path
-    for scene in (statuses, signals, removed, taken, group_membership, unmounted):
+    for scene in (statuses, signals, stopped, removed, taken, group_membership, unmounted):
         scene()
         print(scene.__name__)

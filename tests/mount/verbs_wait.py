@@ -8,7 +8,7 @@ from zktest import *
 
 
 def start(*words):
-    return subprocess.Popen([ZKFS, 'wait', *words], stderr=subprocess.PIPE, text=True)
+    return start_verb('wait', *words)
 
 
 def started(*words):
@@ -36,13 +36,7 @@ def started(*words):
 
 def ended(process, status=0, seconds=4.5):
     """Before it would look by itself."""
-    try:
-        _, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        fail(f'{process.args} waits on')
-    expect_eq(process.returncode, status, f'{process.args} ({err.strip()})')
-    return err
+    return expect_end(process, status, seconds)[1]
 
 
 def now(*words, status=0):

@@ -22,8 +22,8 @@ import time
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-__all__ = ['ROOT', 'SCRATCH', 'TOP', 'ZKFS', 'Mount', 'Servers', 'client', 'errno', 'expect_eq',
-           'expect_error', 'fail', 'mount', 'os', 'require', 'servers', 'sessions', 'skip', 'wait_until']
+__all__ = ['ROOT', 'SCRATCH', 'TOP', 'ZKFS', 'Mount', 'Servers', 'await_group_end', 'client', 'errno', 'expect_end', 'expect_eq',
+           'expect_error', 'fail', 'mount', 'os', 'require', 'servers', 'sessions', 'skip', 'start_verb', 'state_of', 'wait_until']
 
 try:
     ZKFS = os.environ['ZKFS']           # the program to test
@@ -149,12 +149,22 @@ class Servers:
 
 # --- zkfs -----------------------------------------------------------------------------------------
 
-def is_running(pid):
+def stat_of(pid):
+    """The process's state, parent and group; of one that is not there, 'X'."""
     try:
         with open(f'/proc/{pid}/stat', encoding='utf-8') as file:
-            return file.read().rpartition(')')[2].split()[0] not in 'ZX'
+            state, parent, group = file.read().rpartition(')')[2].split()[:3]
+            return state, int(parent), int(group)
     except OSError:
-        return False
+        return 'X', 0, 0
+
+
+def state_of(pid):
+    return stat_of(pid)[0]
+
+
+def is_running(pid):
+    return state_of(pid) not in 'ZX'
 
 
 def find_daemon(path):
@@ -225,6 +235,33 @@ class Mount:
 def mount(name='mnt', *options, root=ROOT):
     """with mount() as mnt: …, or mount('second', '-o', 'strict')."""
     return Mount(name, *options, root=root)
+
+
+# --- Verbs that run commands ----------------------------------------------------------------------
+
+def start_verb(*words, **more):
+    """zkfs VERB …, with its output in pipes."""
+    return subprocess.Popen([ZKFS, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, **more)
+
+
+def expect_end(process, status, seconds=30):
+    """Waits for it; its output and its messages."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        fail(f'{process.args} runs on')
+    expect_eq(process.returncode, status, f'{process.args} ({err.strip()})')
+    return out, err
+
+
+def await_group_end(group):
+    """Until no process of the group runs. (A zombie whose parent has died may wait for whoever is its parent then.)"""
+    def is_gone():
+        stats = [stat_of(pid) for pid in os.listdir('/proc') if pid.isdigit()]
+        return not any(its == group and state not in 'ZX' for state, _, its in stats)
+    wait_until(20, is_gone, f'the end of the process group {group}')
 
 
 # --- lib.sh's zk ----------------------------------------------------------------------------------
