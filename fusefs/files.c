@@ -253,7 +253,9 @@ struct file *file_open(struct files *files, const struct inode_view *inode, cons
 		file->inode.czxid = info->stat.czxid;
 	file->needs_birth = file->inode.czxid == INODE_UNBORN && (flags & O_CREAT);
 	file->is_writer = (flags & O_ACCMODE) != O_RDONLY;
-	file->is_paged = !file->is_writer && info->data && info->data->size <= PAGED_MAX && is_quiet(&info->stat);
+	/* Of an empty one the kernel would never ask us, who might have to refuse (file_forfeit). */
+	file->is_paged = !file->is_writer && info->data && info->data->size > 0 && info->data->size <= PAGED_MAX &&
+		is_quiet(&info->stat);
 	file->base = info->data ? bytes_get(info->data) : bytes_new(NULL, 0);
 	if (!file->inode.path || !file->base ||
 		((flags & O_TRUNC) && draft_truncate(&file->draft, 0, file->base->size) < 0)) {

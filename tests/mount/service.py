@@ -1,5 +1,6 @@
 """A service manager is told when the mount is there and when it ends; the installed unit is one that systemd takes."""
 import re
+import shutil
 import signal
 import socket
 import subprocess
