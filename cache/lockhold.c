@@ -294,7 +294,8 @@ static void swap_failed(struct swap *swap, int error)
 	holds_check(locks);
 }
 
-/* A node that it was to remove is gone: somebody has removed it, or the session is over. Nothing is held that can be relied on. */
+/* A node that it was to remove is gone: somebody has removed it, or the session is over. Or it had been made, and somebody has removed
+ * another since, so that it did not look like it. Nothing is held that can be relied on. */
 static void swap_broken(struct swap *swap)
 {
 	struct claimant *claimant = swap->claimant;
@@ -380,7 +381,8 @@ static void swap_answered(struct lock_message *message)
 		swap_made(swap);
 	else if (swap->is_unknown && settle(swap->locks->cache, swap->deadline, swap_settled, swap) == 0)
 		return;
-	else if (swap->error == -ENOENT || swap->is_unknown || swap->session != locks_session_id(swap->locks))
+	else if (swap->error == -ENOENT || swap->error == -EEXIST || swap->is_unknown ||
+		swap->session != locks_session_id(swap->locks))
 		swap_broken(swap);
 	else
 		swap_failed(swap, swap->error);

@@ -507,9 +507,9 @@ static const struct lock_place places[PLACES] = {
 };
 
 struct owner {
-	char bytes[BYTES]; /* what it was told it has */
-	bool is_robbed;	   /* somebody has removed a node: what it is told is not believed */
-	int wishes;	   /* not answered */
+	unsigned char bytes[BYTES]; /* what it was told it has */
+	bool is_robbed;		    /* somebody has removed a node: what it is told is not believed */
+	int wishes;		    /* not answered */
 };
 
 static struct owner owners[PLACES][HOSTS][OWNERS];
@@ -543,7 +543,7 @@ static void forget_grants(const struct host *host)
 
 static uint64_t owner_id(int host, int owner)
 {
-	return (uint64_t)(host * 16 + owner + 1);
+	return 16 * (uint64_t)host + (uint64_t)owner + 1;
 }
 
 static struct lock_place place_of(int place, int host, int owner)
@@ -647,7 +647,7 @@ static void lock_done(int error, void *arg)
 	wish->is_answered = true;
 	owner->wishes--;
 	for (uint64_t i = wish->first; i <= wish->last && !error; i++)
-		owner->bytes[i] = (char)(!is_known ? NONE : wish->is_exclusive ? EXCLUSIVE : SHARED);
+		owner->bytes[i] = !is_known ? NONE : wish->is_exclusive ? EXCLUSIVE : SHARED;
 	ck_assert_msg(error == 0 || (error == -EAGAIN && !wish->waits) || (error == -EINTR && wish->is_unwanted) ||
 			(error == -ETIMEDOUT && with_faults) || (error == -EIO && (with_faults || with_removals)),
 		"error %d", error);
@@ -984,6 +984,23 @@ static bool drain_host(struct host *host)
 	return is_any;
 }
 
+/* Whose node somebody has removed does not think that he holds it. (With the stream broken meanwhile nobody tells of it.) */
+static void check_holds(void)
+{
+	const struct claimant *claimant, *next;
+	const struct hold *hold;
+
+	for (int i = 0; i < HOSTS && !with_faults; i++) {
+		HASH_ITER (hh, hosts[i].cache.locks->claimants, claimant, next) {
+			DL_FOREACH (claimant->holds, hold) {
+				for (int j = 0; j < LOCK_NODES_MAX && hold->paths[j]; j++)
+					ck_assert_msg(find_node(&world, hold->paths[j]) != NULL, "gone: %s",
+						hold->paths[j]);
+			}
+		}
+	}
+}
+
 /* Without looking again after a time: nothing may have been missed. */
 static void drain(void)
 {
@@ -1009,6 +1026,7 @@ static void drain(void)
 		}
 	}
 	check_exclusion();
+	check_holds();
 }
 
 static size_t count_waiting(void)
