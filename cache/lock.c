@@ -153,6 +153,13 @@ static void go_on(struct lock_message *message)
 	attempt_list(attempt_of(message));
 }
 
+/* It looks again once the claimant is not busy any more. Until then it is not idle, for its message is in use. */
+static void attempt_defer(struct attempt *attempt)
+{
+	attempt->stage = ATTEMPT_LISTING;
+	claimant_defer(attempt->claimant, &attempt->message, go_on);
+}
+
 static void fence_done(int error, void *arg)
 {
 	(void)error; /* the listing tells */
@@ -180,7 +187,7 @@ static size_t find_own(struct attempt *attempt, struct lock_node own[LOCK_NODES_
 	return count;
 }
 
-/* What its owner holds, as lock_judge wants it. NULL: no memory. */
+/* What its owner holds and keeps until this is had, as lock_judge wants it. NULL: no memory. */
 static struct lock_node *held_nodes(const struct claimant *claimant, size_t *count)
 {
 	const struct hold *hold;
@@ -190,7 +197,7 @@ static struct lock_node *held_nodes(const struct claimant *claimant, size_t *cou
 	nodes = calloc(*count + 1, sizeof(*nodes));
 	*count = 0;
 	DL_FOREACH (claimant->holds, hold) {
-		if (nodes)
+		if (nodes && claimant->scope == LOCK_RECORD)
 			nodes[(*count)++] = hold->node;
 	}
 	return nodes;
@@ -227,10 +234,14 @@ static void judge(struct attempt *attempt, const struct lock_node *own, size_t c
 	for (size_t i = 0; i < count && verdict.blocker == queue->count; i++)
 		verdict = lock_judge(&own[i], held, held_count, queue->nodes, queue->count);
 	free(held);
-	if (verdict.blocker < queue->count)
-		wait_for(attempt, queue->names[verdict.blocker]);
-	else
+	if (verdict.blocker == queue->count) {
 		hold_grant(attempt, own, count, verdict.rank);
+		return;
+	}
+	/* Another thread's, through the same open file: who blocks may wait for it. */
+	if (attempt->claimant->scope != LOCK_RECORD)
+		holds_give_up(attempt->claimant);
+	wait_for(attempt, queue->names[verdict.blocker]);
 }
 
 /* The nodes are not in the listing: the server that the stream reads from may be behind; or they are gone with the session; or
@@ -253,9 +264,9 @@ static bool attempt_decide(struct attempt *attempt)
 	struct lock_node own[LOCK_NODES_MAX];
 	size_t count = find_own(attempt, own);
 
+	attempt->is_made |= count > 0;
 	if (count != lock_nodes_of(attempt->claimant->scope))
 		return false;
-	attempt->is_made = true;
 	attempt->is_in_doubt = false;
 	judge(attempt, own, count);
 	return true;
@@ -267,7 +278,7 @@ static void attempt_look(struct attempt *attempt, bool waits_for_events)
 	if (atomic_exchange(&attempt->locks->has_missed, false))
 		lockdirs_forget(attempt->locks);
 	if (attempt->claimant->is_busy) {
-		claimant_defer(attempt->claimant, &attempt->message, go_on);
+		attempt_defer(attempt);
 	} else if (!attempt->claimant->dir->is_known) {
 		attempt_list(attempt);
 	} else if (!attempt_decide(attempt)) {
@@ -302,7 +313,7 @@ static void listed(struct lock_message *message)
 	else if (attempt->error)
 		attempt_end(attempt, attempt->error);
 	else if (attempt->claimant->is_busy)
-		claimant_defer(attempt->claimant, &attempt->message, go_on); /* looks again then */
+		attempt_defer(attempt);
 	else
 		take_listing(attempt);
 }
@@ -329,13 +340,24 @@ static void settle_done(bool is_settled, void *arg)
 	attempt_post(attempt, settled);
 }
 
+/* Whether its nodes were made, is not known. */
+static void attempt_settle(struct attempt *attempt)
+{
+	struct cache *cache = attempt->locks->cache;
+
+	attempt->stage = ATTEMPT_MAKING;
+	if (settle(cache, clock_now() + cache->timeout, settle_done, attempt) < 0)
+		attempt_end(attempt, -ENOMEM);
+}
+
 static void parents_made(struct lock_message *message)
 {
 	struct attempt *attempt = attempt_of(message);
 
 	if (attempt_is_over(attempt))
 		return;
-	if (attempt->error == 0 || attempt->error == -EEXIST)
+	/* -ENOENT: the one above has gone again */
+	if (attempt->error == 0 || attempt->error == -EEXIST || attempt->error == -ENOENT)
 		attempt_make(attempt);
 	else if (attempt->error == -ETIMEDOUT)
 		attempt_stall(attempt, -ETIMEDOUT);
@@ -379,21 +401,23 @@ static void made(struct lock_message *message)
 	bool has_containers = attempt->claimant->scope != LOCK_DIRECTORY;
 
 	if (attempt->error && attempt->is_in_doubt) {
-		if (settle(attempt->locks->cache, clock_now() + attempt->locks->cache->timeout, settle_done, attempt) <
-			0)
-			attempt_end(attempt, -ENOMEM);
+		attempt_settle(attempt);
 		return;
 	}
 	if (attempt_is_over(attempt))
 		return;
-	if (!attempt->error)
+	if (!attempt->error) {
+		attempt->parents_tries = 0;
 		attempt_look(attempt, true);
-	else if (attempt->error == -ENOENT && has_containers && attempt->parents_tries++ < PARENTS_TRIES)
+	} else if (attempt->session != locks_session_id(attempt->locks)) {
+		attempt_make(attempt);
+	} else if (attempt->error == -ENOENT && has_containers && attempt->parents_tries++ < PARENTS_TRIES) {
 		make_parents(attempt);
-	else if (attempt->error == -ETIMEDOUT)
+	} else if (attempt->error == -ETIMEDOUT) {
 		attempt_stall(attempt, -ETIMEDOUT);
-	else
+	} else {
 		attempt_end(attempt, attempt->error);
+	}
 }
 
 static void make_done(const struct write_result *result, void *arg)
@@ -424,6 +448,10 @@ static void attempt_make(struct attempt *attempt)
 	attempt->stage = ATTEMPT_MAKING;
 	attempt->has_synced = false;
 	attempt->session = locks_session_id(locks);
+	if (!attempt->session) {
+		attempt_stall(attempt, -ETIMEDOUT);
+		return;
+	}
 	attempt->what.id.serial = ++locks->last_serial;
 	for (size_t i = 0; i < count; i++) {
 		lock_name(claimant->scope, i, &attempt->what, name);
@@ -435,6 +463,7 @@ static void attempt_make(struct attempt *attempt)
 			.is_sequential = true };
 		err = paths[i] ? err : -ENOMEM;
 	}
+	steps[0].session = attempt->session; /* which tells until when the nodes are there */
 	if (!err)
 		err = writer_submit(locks->cache->writer, steps, (int)count, make_done, attempt);
 	for (size_t i = 0; i < count; i++)
@@ -519,7 +548,9 @@ static void attempt_go_on(struct attempt *attempt)
 {
 	if (attempt_is_over(attempt))
 		return;
-	if (attempt->stage == ATTEMPT_STALLED && !attempt->is_made && !attempt->is_in_doubt)
+	if (attempt->stage == ATTEMPT_STALLED && attempt->is_in_doubt)
+		attempt_settle(attempt);
+	else if (attempt->stage == ATTEMPT_STALLED && !attempt->is_made)
 		attempt_make(attempt);
 	else
 		attempt_list(attempt);
@@ -638,7 +669,7 @@ static void session_changed(struct lock_message *message)
 	struct locks *locks = note->locks;
 	struct attempt *attempt, *next;
 
-	holds_check_session(locks);
+	holds_check(locks);
 	litter_again(locks);
 	DL_FOREACH_SAFE (locks->attempts, attempt, next) {
 		if (is_idle(attempt))

@@ -205,7 +205,7 @@ static void hold_release(struct claimant *claimant, struct hold *hold, cache_unl
 	hold_free(hold);
 }
 
-static void release_all(struct claimant *claimant)
+void holds_give_up(struct claimant *claimant)
 {
 	while (claimant->holds)
 		hold_release(claimant, claimant->holds, NULL, NULL);
@@ -248,6 +248,7 @@ static void swap_end(struct swap *swap, int error)
 		DL_DELETE(swap->fresh, hold);
 		hold_free(hold);
 	}
+	claimant->swap = NULL;
 	claimant_ready(claimant);
 	if (swap->attempt)
 		attempt_end(swap->attempt, error);
@@ -278,20 +279,23 @@ static void swap_made(struct swap *swap)
 	if (attempt)
 		attempt->is_made = false; /* its node is held, or gone */
 	swap_end(swap, 0);
-	holds_check_session(locks);
+	holds_check(locks);
 }
 
 /* Nothing was changed. */
 static void swap_failed(struct swap *swap, int error)
 {
+	struct locks *locks = swap->locks;
 	struct hold *hold;
 
 	DL_FOREACH (swap->claimant->holds, hold)
 		hold->is_leaving = false;
 	swap_end(swap, error);
+	holds_check(locks);
 }
 
-/* A node that it was to remove is gone: somebody has removed it, or the session is over. Nothing is held that can be relied on. */
+/* A node that it was to remove is gone: somebody has removed it, or the session is over. Or it had been made, and somebody has removed
+ * another since, so that it did not look like it. Nothing is held that can be relied on. */
 static void swap_broken(struct swap *swap)
 {
 	struct claimant *claimant = swap->claimant;
@@ -302,7 +306,7 @@ static void swap_broken(struct swap *swap)
 
 	DL_FOREACH (swap->fresh, hold) /* it may have been made */
 		litter_add(locks, claimant->dir->path, &hold->node.id, NULL, swap->session, NULL, NULL);
-	release_all(claimant);
+	holds_give_up(claimant);
 	if (locks->lost)
 		locks->lost(&place, claimant->pid, locks->lost_arg);
 	swap_end(swap, swap->attempt ? -EIO : 0);
@@ -377,7 +381,8 @@ static void swap_answered(struct lock_message *message)
 		swap_made(swap);
 	else if (swap->is_unknown && settle(swap->locks->cache, swap->deadline, swap_settled, swap) == 0)
 		return;
-	else if (swap->error == -ENOENT || swap->is_unknown)
+	else if (swap->error == -ENOENT || swap->error == -EEXIST || swap->is_unknown ||
+		swap->session != locks_session_id(swap->locks))
 		swap_broken(swap);
 	else
 		swap_failed(swap, swap->error);
@@ -406,6 +411,14 @@ static int swap_submit(struct swap *swap)
 	steps = calloc(count + more + 1, sizeof(*steps));
 	if (!steps)
 		return -ENOMEM;
+	/* First what is new: the events come one by one, and in between nobody must find that nothing is held. */
+	DL_FOREACH (swap->fresh, hold) {
+		if (!hold->is_there)
+			steps[at++] = (struct write_step){ .verb = WRITE_CREATE,
+				.mode = WRITE_EPHEMERAL,
+				.path = hold->paths[0],
+				.acl = swap->locks->open_acl };
+	}
 	DL_FOREACH (claimant->holds, hold) {
 		if (hold->is_leaving)
 			steps[at++] =
@@ -414,13 +427,7 @@ static int swap_submit(struct swap *swap)
 	if (swap->takes_node)
 		steps[at++] =
 			(struct write_step){ .verb = WRITE_DELETE, .path = swap->attempt->paths[0], .version = -1 };
-	DL_FOREACH (swap->fresh, hold) {
-		if (!hold->is_there)
-			steps[at++] = (struct write_step){ .verb = WRITE_CREATE,
-				.mode = WRITE_EPHEMERAL,
-				.path = hold->paths[0],
-				.acl = swap->locks->open_acl };
-	}
+	steps[0].session = swap->session;
 	err = writer_submit(swap->locks->cache->writer, steps, (int)at, swap_done, swap);
 	free(steps);
 	return err;
@@ -475,6 +482,7 @@ static struct swap *swap_new(struct claimant *claimant, struct attempt *attempt)
 	swap->deadline = clock_now() + locks->cache->timeout;
 	claimant->users++;
 	claimant->is_busy = true;
+	claimant->swap = swap;
 	if (attempt)
 		attempt->stage = ATTEMPT_SWAPPING;
 	return swap;
@@ -547,7 +555,7 @@ bool hold_has(struct attempt *attempt)
 		return true;
 	}
 	if (claimant->scope != LOCK_RECORD)
-		release_all(claimant); /* flock(2): the existing lock is first removed */
+		holds_give_up(claimant); /* flock(2): the existing lock is first removed */
 	return false;
 }
 
@@ -627,7 +635,7 @@ void hold_grant(struct attempt *attempt, const struct lock_node *own, size_t cou
 		return;
 	}
 	if (claimant->scope != LOCK_RECORD)
-		release_all(claimant); /* another thread's, through the same open file */
+		holds_give_up(claimant); /* another thread's, through the same open file */
 	hold_add(claimant, hold);
 	attempt->is_made = false;
 	attempt_end(attempt, 0);
@@ -769,8 +777,21 @@ static bool has_path(const struct hold *hold, const char *path)
 	return false;
 }
 
-/* Loses those that the path is a node of; NULL: those of other sessions. */
-static void lose(struct claimant *claimant, const char *path, int64_t session)
+static bool note_gone(struct hold *holds, const char *path)
+{
+	struct hold *hold;
+
+	DL_FOREACH (holds, hold) {
+		if (has_path(hold, path)) {
+			hold->is_gone = true;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Loses those whose nodes are gone, or of other sessions than this. */
+static void lose(struct claimant *claimant, int64_t session)
 {
 	struct locks *locks = claimant->locks;
 	const struct lock_place place = { .path = claimant->path, .scope = claimant->scope, .owner = claimant->owner };
@@ -779,7 +800,7 @@ static void lose(struct claimant *claimant, const char *path, int64_t session)
 
 	claimant->users++;
 	DL_FOREACH_SAFE (claimant->holds, hold, next) {
-		if (hold->is_leaving || (path ? !has_path(hold, path) : hold->session == session))
+		if (hold->is_leaving || (!hold->is_gone && hold->session == session))
 			continue;
 		is_any = true;
 		hold_release(claimant, hold, NULL, NULL);
@@ -793,17 +814,21 @@ void holds_deleted(struct locks *locks, const char *path)
 {
 	struct claimant *claimant, *next;
 
-	HASH_ITER (hh, locks->claimants, claimant, next)
-		lose(claimant, path, 0);
+	HASH_ITER (hh, locks->claimants, claimant, next) {
+		if (note_gone(claimant->holds, path))
+			lose(claimant, locks_session_id(locks));
+		else if (claimant->swap) /* and lost when that is over */
+			(void)note_gone(claimant->swap->fresh, path);
+	}
 }
 
-void holds_check_session(struct locks *locks)
+void holds_check(struct locks *locks)
 {
 	int64_t session = locks_session_id(locks);
 	struct claimant *claimant, *next;
 
 	HASH_ITER (hh, locks->claimants, claimant, next)
-		lose(claimant, NULL, session);
+		lose(claimant, session);
 }
 
 void holds_free(struct locks *locks)

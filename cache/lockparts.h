@@ -31,6 +31,7 @@ struct hold {
 	int64_t session;
 	bool is_leaving; /* a swap that is under way removes it */
 	bool is_there;	 /* a swap that is under way need not make its node */
+	bool is_gone;	 /* somebody has removed a node of it */
 };
 
 /* An owner at a place. It is there as long as somebody has it (claimant_get) or it holds something. */
@@ -44,6 +45,7 @@ struct claimant {
 	struct lockdir *dir; /* where its nodes lie */
 	struct hold *holds;
 	unsigned users;
+	struct swap *swap;	       /* that is under way */
 	bool is_busy;		       /* what it holds is being swapped: nothing else about it is done meanwhile, */
 	struct lock_message *deferred; /* but later */
 	bool is_hashed;
@@ -169,7 +171,10 @@ void hold_grant(struct attempt *attempt, const struct lock_node *own, size_t cou
 void holds_deleted(struct locks *locks, const char *path);
 
 /* So is all that was held in another session than this. */
-void holds_check_session(struct locks *locks);
+void holds_check(struct locks *locks);
+
+/* All that it holds is given up. */
+void holds_give_up(struct claimant *claimant);
 
 void holds_free(struct locks *locks);
 

@@ -25,6 +25,7 @@ struct flocker {
 	struct lock_place place; /* its path is ours, and its owner nobody else's, ever */
 	struct file **files;	 /* through which it locks; each is held */
 	size_t file_count;
+	unsigned requests; /* under way: what they are granted is still to be given up */
 };
 
 struct flocks {
@@ -159,11 +160,27 @@ static int enter(struct flocks *flocks, const struct inode_view *inode, enum loc
 	if (flocker && has_file(flocker, file)) {
 		*place = flocker->place;
 		place->path = strdup(place->path);
+		flocker->requests += place->path ? 1 : 0;
 	}
 	pthread_mutex_unlock(&flocks->lock);
 	if (!is_kept)
 		file_put(file);
 	return place->path ? 0 : -ENOMEM;
+}
+
+/* The request at this place, which enter has given, is over. */
+static void leave(struct flocks *flocks, const struct lock_place *place)
+{
+	struct flocker *flocker;
+
+	pthread_mutex_lock(&flocks->lock);
+	DL_FOREACH (flocks->list, flocker) {
+		if (flocker->place.owner == place->owner)
+			break;
+	}
+	if (flocker) /* the file may have been closed for good, if who asked was killed */
+		flocker->requests--;
+	pthread_mutex_unlock(&flocks->lock);
 }
 
 /* The place that would be locked; its path is the caller's. -ENOMEM. */
@@ -234,6 +251,21 @@ bool flocks_has_records(struct flocks *flocks, fuse_ino_t number)
 	return flocker != NULL;
 }
 
+/* One that is in no list, to give up what is held now. NULL: no memory. */
+static struct flocker *flocker_copy(const struct flocker *flocker)
+{
+	struct flocker *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	copy->place = flocker->place;
+	copy->place.path = strdup(flocker->place.path);
+	if (copy->place.path)
+		return copy;
+	free(copy);
+	return NULL;
+}
+
 struct flocker *flocks_close(struct flocks *flocks, fuse_ino_t number, uint64_t owner)
 {
 	struct flocker *flocker;
@@ -242,7 +274,10 @@ struct flocker *flocks_close(struct flocks *flocks, fuse_ino_t number, uint64_t 
 		return NULL;
 	pthread_mutex_lock(&flocks->lock);
 	flocker = find_locked(flocks, number, LOCK_RECORD, owner);
-	remove_locked(flocks, flocker);
+	if (flocker && flocker->requests > 0) /* of other threads, by other descriptors */
+		flocker = flocker_copy(flocker);
+	else
+		remove_locked(flocks, flocker);
 	pthread_mutex_unlock(&flocks->lock);
 	return flocker;
 }
@@ -291,6 +326,8 @@ struct errand {
 
 static void errand_free(struct errand *errand)
 {
+	if (errand->lock.place.path)
+		leave(errand->mount->flocks, &errand->lock.place);
 	if (errand->file)
 		file_put(errand->file);
 	free((char *)errand->lock.place.path);

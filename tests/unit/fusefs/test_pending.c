@@ -142,6 +142,15 @@ int fuse_reply_open(fuse_req_t req, const struct fuse_file_info *fi)
 	return note(req, reply);
 }
 
+int fuse_reply_lock(fuse_req_t req, const struct flock *found)
+{
+	char reply[64];
+
+	(void)snprintf(reply, sizeof(reply), "lock %d %ld %ld %d", found->l_type, found->l_start, found->l_len,
+		found->l_pid);
+	return note(req, reply);
+}
+
 /* --- Requests --- */
 
 static struct mount mount;
@@ -527,6 +536,164 @@ START_TEST(interrupt_that_was_there_first_lets_wait_as_any)
 }
 END_TEST
 
+/* --- Those who wait as long as it takes --- */
+
+static atomic_int let_gos;
+static _Atomic(uint64_t) let_go_id;
+
+static void let_go(struct mount *of, uint64_t id)
+{
+	ck_assert_ptr_eq(of, &mount);
+	atomic_store(&let_go_id, id);
+	atomic_fetch_add(&let_gos, 1);
+}
+
+static struct pending *start_patient(void)
+{
+	struct pending *pending;
+
+	atomic_store(&let_gos, 0);
+	pending = pending_start_patient(&req, let_go);
+	ck_assert_ptr_nonnull(pending);
+	ck_assert(!req.was_early);
+	return pending;
+}
+
+static void check_let_go(int times, uint64_t id)
+{
+	ck_assert_int_eq(atomic_load(&let_gos), times);
+	if (times)
+		ck_assert_uint_eq(atomic_load(&let_go_id), id);
+}
+
+START_TEST(patience_has_no_end)
+{
+	struct fuse_req other = req;
+	struct pending *patient, *pending;
+
+	start_waiting_for(20);
+	patient = start_patient();
+	pending = pending_start(&other);
+	pthread_mutex_lock(&lock);
+	while (other.replies == 0)
+		pthread_cond_wait(&replied, &lock);
+	pthread_mutex_unlock(&lock);
+	ck_assert_str_eq(other.reply, "ETIMEDOUT");
+	pending_fail(pending, 0);
+	check_waits();
+	pending_waits(&mount, patient->id, let_go);
+	check_let_go(0, 0);
+	pending_fail(patient, 0);
+	check_reply("success");
+}
+END_TEST
+
+/* It may have been granted at the last moment: the completion says. */
+START_TEST(interrupt_while_it_waits)
+{
+	struct pending *pending = start_patient();
+	uint64_t id = pending->id;
+
+	pending_waits(&mount, id, let_go);
+	check_let_go(0, 0);
+	interrupt_it();
+	check_let_go(1, id);
+	check_waits();
+	if (_i)
+		ck_assert(pending_tell(pending, 0));
+	else
+		pending_fail(pending, -EINTR);
+	check_reply(_i ? "success" : "EINTR");
+}
+END_TEST
+
+/* There was nothing to let go of then. */
+START_TEST(interrupt_before_it_waits)
+{
+	struct pending *pending = start_patient();
+	uint64_t id = pending->id;
+
+	interrupt_it();
+	check_waits();
+	atomic_store(&let_gos, 0);
+	pending_waits(&mount, id, let_go);
+	check_let_go(1, id);
+	check_waits();
+	pending_fail(pending, -EINTR);
+	check_reply("EINTR");
+}
+END_TEST
+
+START_TEST(interrupt_that_was_there_before_patience)
+{
+	struct pending *pending;
+
+	req.comes_late = true;
+	req.comes_beside = _i;
+	pending = start_patient();
+	check_waits();
+	atomic_store(&let_gos, 0);
+	pending_waits(&mount, pending->id, let_go);
+	check_let_go(1, pending->id);
+	pending_fail(pending, -EINTR);
+	check_reply("EINTR");
+}
+END_TEST
+
+START_TEST(interrupt_after_patience)
+{
+	struct pending *pending = start_patient();
+	uint64_t id = pending->id;
+
+	pending_fail(pending, 0);
+	interrupt_it();
+	check_let_go(0, 0);
+	pending_waits(&mount, id, let_go); /* nobody would know whether there was an interrupt */
+	check_let_go(1, id);
+	check_reply("success");
+}
+END_TEST
+
+/* The caller is being killed: it does not wait for the completion, which learns that nobody was told. */
+START_TEST(killed_while_patient)
+{
+	struct pending *pending;
+	uint64_t id;
+
+	req.ctx.pid = _i ? make_stopped() : 0;
+	pending = start_patient();
+	id = pending->id;
+	if (_i)
+		ck_assert_int_eq(kill(req.ctx.pid, SIGTERM), 0);
+	interrupt_it();
+	check_reply("EINTR");
+	check_let_go(1, id);
+	pending_waits(&mount, id, let_go);
+	check_let_go(2, id);
+	ck_assert_uint_eq(pendings_count(mount.pendings), 1);
+	ck_assert(!pending_tell(pending, 0));
+	check_reply("EINTR");
+	if (_i)
+		end_child(req.ctx.pid);
+}
+END_TEST
+
+START_TEST(who_was_told)
+{
+	const struct flock obstacle = { .l_type = F_WRLCK, .l_start = 3, .l_len = 4, .l_pid = 5 };
+
+	ck_assert(pending_tell(start(), 0));
+	check_reply("success");
+	req.replies = 0;
+	req.told = -ENOENT;
+	ck_assert(!pending_tell(start_patient(), 0));
+	check_reply("success");
+	req.replies = req.told = 0;
+	pending_reply_lock(start(), &obstacle);
+	check_reply("lock 1 3 4 5");
+}
+END_TEST
+
 /* --- Everything at once --- */
 
 enum { RACES = 3000 };
@@ -565,12 +732,14 @@ START_TEST(each_gets_one_reply)
 {
 	pthread_t interrupter, completer;
 
+	memset(started, 0, sizeof(started));
 	start_waiting_for(1);
 	ck_assert_int_eq(pthread_create(&interrupter, NULL, interrupt_all, NULL), 0);
 	ck_assert_int_eq(pthread_create(&completer, NULL, complete_all, NULL), 0);
 	for (int i = 0; i < RACES; i++) {
 		races[i] = (struct fuse_req){ .mount = &mount, .comes_late = i % 5 == 0 };
-		atomic_store(&started[i], pending_start(&races[i]));
+		atomic_store(&started[i],
+			i % 2 == _i ? pending_start_patient(&races[i], let_go) : pending_start(&races[i]));
 		ck_assert(!races[i].was_early);
 	}
 	pthread_join(interrupter, NULL);
@@ -605,7 +774,14 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, interrupt_after_the_answer_is_nothing);
 	tcase_add_loop_test(tcase, interrupt_that_was_there_first, 0, 2);
 	tcase_add_loop_test(tcase, interrupt_that_was_there_first_lets_wait_as_any, 0, 2);
-	tcase_add_test(tcase, each_gets_one_reply);
+	tcase_add_test(tcase, patience_has_no_end);
+	tcase_add_loop_test(tcase, interrupt_while_it_waits, 0, 2);
+	tcase_add_test(tcase, interrupt_before_it_waits);
+	tcase_add_loop_test(tcase, interrupt_that_was_there_before_patience, 0, 2);
+	tcase_add_test(tcase, interrupt_after_patience);
+	tcase_add_loop_test(tcase, killed_while_patient, 0, 2);
+	tcase_add_test(tcase, who_was_told);
+	tcase_add_loop_test(tcase, each_gets_one_reply, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
