@@ -1,4 +1,5 @@
 """/.zkfs/metrics is what Prometheus takes, by a parser that forgives nothing, and counts what was done."""
+import fcntl
 import math
 import re
 import subprocess
@@ -145,6 +146,9 @@ def check_drafts():
         now = Metrics()
         expect_eq((now('zkfs_open_files'), now('zkfs_drafts')) in ((1, 1), (1, 0)), True, 'a draft, unless it was slow')
         expect_eq(now('zkfs_open_files'), 1, 'an open file')
+        fcntl.flock(file, fcntl.LOCK_EX)
+        now = Metrics()
+        expect_eq((now('zkfs_locks', state='held'), now('zkfs_locks', state='waiting')), (1, 0), 'a lock')
     wait_until(10, lambda: Metrics()('zkfs_open_files') == 0, 'the release')
     expect_eq(Metrics()('zkfs_drafts'), 0, 'saved')
 
