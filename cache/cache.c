@@ -35,6 +35,32 @@ struct fetch {
 	char path[];
 };
 
+static void answer_all(struct tree_waiter *waiters, int error, const struct node_info *info)
+{
+	while (waiters) {
+		struct ask *ask = (struct ask *)waiters;
+
+		waiters = waiters->next;
+		ask->done(ask, error, error ? NULL : info);
+	}
+}
+
+/* Whoever is content with it is given what was known before. path NULL: of anything. */
+static void recall(struct cache *cache, const char *path, enum tree_query query)
+{
+	struct tree_answer *answers = tree_recall(cache->tree, path, query, clock_now());
+
+	while (answers) {
+		struct tree_answer *answer = answers;
+
+		answers = answer->next;
+		answer_all(answer->waiters, answer->error, &answer->info);
+		if (!answer->error)
+			node_info_release(&answer->info);
+		free(answer);
+	}
+}
+
 /* Gives the reply to the tree and to those it answers. True: *read must be sent first. */
 static bool deliver(struct cache *cache, const char *path, enum tree_query query, enum stream_read *read,
 	const struct stream_reply *reply)
@@ -44,13 +70,10 @@ static bool deliver(struct cache *cache, const char *path, enum tree_query query
 	bool again;
 	int error;
 
+	if (reply->error == -ETIMEDOUT)
+		recall(cache, path, query);
 	waiters = tree_reply(cache->tree, path, query, read, reply, clock_now(), &again, &error, &info);
-	while (waiters) {
-		struct ask *ask = (struct ask *)waiters;
-
-		waiters = waiters->next;
-		ask->done(ask, error, error ? NULL : &info);
-	}
+	answer_all(waiters, error, &info);
 	node_info_release(&info);
 	return again;
 }
@@ -166,7 +189,8 @@ static void node_asked(struct ask *ask, int error, const struct node_info *info)
 	free(node);
 }
 
-static int ask_node(struct cache *cache, const char *path, enum tree_query query, cache_node_cb *done, void *arg)
+static int ask_node(struct cache *cache, const char *path, enum tree_query query, bool takes_old, cache_node_cb *done,
+	void *arg)
 {
 	struct node_ask *node = malloc(sizeof(*node));
 	struct node_info info;
@@ -175,7 +199,9 @@ static int ask_node(struct cache *cache, const char *path, enum tree_query query
 
 	if (!node)
 		return -ENOMEM;
-	*node = (struct node_ask){ .ask.done = node_asked, .done = done, .arg = arg };
+	*node = (struct node_ask){ .ask = { .waiter.takes_old = takes_old, .done = node_asked },
+		.done = done,
+		.arg = arg };
 	step = ask_tree(cache, path, query, &node->ask, &error, &info);
 	if (step < 0) {
 		free(node);
@@ -206,7 +232,12 @@ bool cache_is_watching(struct cache *cache)
 
 int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg)
 {
-	return ask_node(cache, path, TREE_NODE, done, arg);
+	return ask_node(cache, path, TREE_NODE, false, done, arg);
+}
+
+int cache_recall(struct cache *cache, const char *path, cache_node_cb *done, void *arg)
+{
+	return ask_node(cache, path, TREE_NODE, true, done, arg);
 }
 
 /* --- A znode's children --- */
@@ -229,6 +260,7 @@ struct list {
 	struct cache_children *children; /* each place is written by the one who asked for it */
 	struct child_ask *asks;
 	uint64_t moment;
+	bool takes_old;
 	_Atomic(size_t) next; /* the first child not asked for */
 	_Atomic(size_t) refs;
 	_Atomic(int) error;
@@ -338,7 +370,9 @@ static int list_ask_child(struct list *list, size_t index)
 	if (!path)
 		return -ENOMEM;
 	(void)snprintf(path, size, "%s/%s", is_root ? "" : list->path, name);
-	list->asks[index] = (struct child_ask){ .ask.done = child_asked, .list = list, .index = index };
+	list->asks[index] = (struct child_ask){ .ask = { .waiter.takes_old = list->takes_old, .done = child_asked },
+		.list = list,
+		.index = index };
 	step = ask_tree(list->cache, path, TREE_NODE, &list->asks[index].ask, &error, &info);
 	free(path);
 	if (step == TREE_READY) {
@@ -412,7 +446,7 @@ static void children_asked(int error, const struct node_info *info, void *arg)
 	list_put(list);
 }
 
-int cache_list(struct cache *cache, const char *path, cache_children_cb *done, void *arg)
+static int begin_list(struct cache *cache, const char *path, bool takes_old, cache_children_cb *done, void *arg)
 {
 	struct list *list = calloc(1, sizeof(*list));
 	int err = -ENOMEM;
@@ -421,16 +455,27 @@ int cache_list(struct cache *cache, const char *path, cache_children_cb *done, v
 		return err;
 	list->cache = cache;
 	list->moment = cache_moment(cache);
+	list->takes_old = takes_old;
 	list->done = done;
 	list->arg = arg;
 	list->path = strdup(path);
 	if (list->path)
-		err = ask_node(cache, path, TREE_CHILDREN, children_asked, list);
+		err = ask_node(cache, path, TREE_CHILDREN, takes_old, children_asked, list);
 	if (err) {
 		free(list->path);
 		free(list);
 	}
 	return err;
+}
+
+int cache_list(struct cache *cache, const char *path, cache_children_cb *done, void *arg)
+{
+	return begin_list(cache, path, false, done, arg);
+}
+
+int cache_recall_list(struct cache *cache, const char *path, cache_children_cb *done, void *arg)
+{
+	return begin_list(cache, path, true, done, arg);
 }
 
 /* --- sync --- */
@@ -480,6 +525,7 @@ void cache_look(struct cache *cache, struct cache_view *view)
 		.bytes_max = cache->size,
 		.hits = stats.hits,
 		.misses = stats.misses,
+		.recalled = stats.recalled,
 	};
 	session_look(cache->session, &view->session);
 	writer_count(cache->writer, &view->changes_waiting, &view->changes_sent);
@@ -507,6 +553,11 @@ static void on_epoch(bool watching, int64_t zxid, void *arg)
 			    "what is cached is trusted for the ttl only");
 	cache->was_unwatched = !watching;
 	tree_connected(cache->tree, watching);
+	if (cache->is_outage) { /* the kernel may have been told what was recalled */
+		atomic_fetch_add(&cache->moment, 1);
+		cache->changed(CACHE_UNSURE, "/", cache->changed_arg);
+	}
+	cache->is_outage = false;
 	atomic_store(&cache->is_watching, watching);
 	atomic_store(&cache->is_reading, true);
 	note(cache, &cache->is_announced);
@@ -518,7 +569,13 @@ static void on_epoch(bool watching, int64_t zxid, void *arg)
 	cache->told = zxid;
 }
 
-static void on_broken(int64_t zxid, void *arg)
+/* Until when what was known before the servers were gone may be recalled. */
+static int64_t end_of_recall(const struct cache *cache, int64_t gone, int session)
+{
+	return cache->stale == CACHE_STALE_FOREVER ? INT64_MAX : gone + session;
+}
+
+static void on_broken(int64_t zxid, int64_t gone, int session, void *arg)
 {
 	struct cache *cache = arg;
 
@@ -531,10 +588,22 @@ static void on_broken(int64_t zxid, void *arg)
 	atomic_store(&cache->is_watching, false);
 	atomic_store(&cache->is_reading, false);
 	atomic_fetch_add(&cache->gaps, 1);
-	tree_broken(cache->tree);
+	tree_broken(cache->tree, gone, end_of_recall(cache, gone, session));
 	locks_broken(cache->locks);
 	atomic_fetch_add(&cache->moment, 1);
 	cache->changed(CACHE_UNSURE, "/", cache->changed_arg);
+}
+
+static void on_outage(void *arg)
+{
+	struct cache *cache = arg;
+
+	if (cache->stale == CACHE_STALE_NEVER)
+		return;
+	log_warning("no server answers: what is cached is read as it was (mount option stale)");
+	cache->is_outage = true;
+	tree_outage(cache->tree);
+	recall(cache, NULL, TREE_NODE);
 }
 
 static const enum cache_change changes[] = {
@@ -640,8 +709,10 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 		.credentials = config->credentials,
 		.session_timeout = config->session_timeout,
 		.timeout = config->timeout,
+		.patience = CACHE_PATIENCE_MS,
 		.handlers = { .epoch = on_epoch,
 			.broken = on_broken,
+			.outage = on_outage,
 			.event = on_event,
 			.auth_failed = on_auth_failed,
 			.arg = cache },
@@ -674,6 +745,8 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 		return false;
 	if (config->with_access)
 		tree_want_access(cache->tree);
+	if (config->stale != CACHE_STALE_NEVER)
+		tree_let_recall(cache->tree);
 	writer_attach(cache->writer, cache->session);
 	cache->stream = stream_new(&stream);
 	return cache->stream != NULL;
@@ -700,6 +773,7 @@ struct cache *cache_new(const struct cache_config *config)
 	cache->state_changed = config->state_changed;
 	cache->state_arg = config->state_arg;
 	cache->size = config->size;
+	cache->stale = config->stale;
 	if (make_parts(cache, config))
 		return cache;
 	cache_free(cache);

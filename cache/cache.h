@@ -45,6 +45,13 @@ typedef void cache_resumed_cb(int64_t from, void *arg);
 /* The session's state is another now (cache_look). On any of the cache's threads. */
 typedef void cache_state_cb(void *arg);
 
+/* For how long after the servers are gone what was known before is given to who recalls it. */
+enum cache_stale {
+	CACHE_STALE_SESSION, /* until the session would have expired */
+	CACHE_STALE_NEVER,
+	CACHE_STALE_FOREVER, /* as long as it lasts */
+};
+
 struct cache_config {
 	const char *servers;		       /* "host:port,…" */
 	const char *chroot;		       /* "" or "/app" */
@@ -53,7 +60,8 @@ struct cache_config {
 	int session_timeout;		       /* ms */
 	int timeout;			       /* ms a call may wait for the server */
 	int ttl;			       /* ms, where the server takes no watch */
-	size_t size;			       /* bytes of memory for what is cached */
+	enum cache_stale stale;
+	size_t size;	  /* bytes of memory for what is cached */
 	bool with_access; /* tell of each znode who may read it: takes a reading of its ACL at least every 5 s */
 	cache_changed_cb *changed;
 	void *changed_arg;
@@ -98,6 +106,12 @@ typedef void cache_node_cb(int error, const struct node_info *info, void *arg);
 /* The znode's Stat (of a directory pzxid may be an older one: events tell no zxid) and its data; -ENOENT. Data that may not be read: success with info->data NULL and info->data_error. */
 int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg);
 
+/* As cache_read, but while no server answers, what was known before: by who has waited for CACHE_PATIENCE_MS, or for as long as any
+ * call may, and once servers have been gone for so long, at once. It is never older than what anybody was told, of changes of ours
+ * too. -EIO: it was known, but is too old now (struct cache_config, stale). */
+enum { CACHE_PATIENCE_MS = 1000 };
+int cache_recall(struct cache *cache, const char *path, cache_node_cb *done, void *arg);
+
 /* The one length of data that a listing keeps: that of a symbolic link (fusefs/symlink.h). */
 enum { CACHE_CHILD_DATA = 1067 };
 
@@ -126,6 +140,9 @@ typedef void cache_children_cb(int error, struct cache_children *children, void 
 
 /* Asks for all that is not known at once (data included), each thing once. */
 int cache_list(struct cache *cache, const char *path, cache_children_cb *done, void *arg);
+
+/* The same, as cache_recall. */
+int cache_recall_list(struct cache *cache, const char *path, cache_children_cb *done, void *arg);
 
 typedef void cache_done_cb(int error, const struct node_stat *stat, void *arg);
 
@@ -242,7 +259,7 @@ struct cache_view {
 	uint64_t created, changed, deleted; /* events of the watch */
 	uint64_t gaps;			    /* times that it was broken */
 	size_t nodes, bytes, bytes_max;	    /* cached */
-	uint64_t hits, misses;
+	uint64_t hits, misses, recalled;
 	size_t changes_waiting, changes_sent; /* for a connection, for an answer */
 };
 

@@ -106,7 +106,9 @@ static void change_tell(struct change *change)
 	change->done(error, result->error ? NULL : &result->stat, change->arg);
 }
 
-/* The change stands whatever became of the fence: without a connection nothing old is served anyway. */
+static bool tells_state(const struct write_result *result);
+
+/* The change stands whatever became of the fence. */
 static void change_fenced(int error, void *arg)
 {
 	struct change *change = arg;
@@ -115,6 +117,8 @@ static void change_fenced(int error, void *arg)
 
 	if (change_claim(change)) {
 		change->is_settled = !error;
+		if (error && tells_state(result))
+			tree_distrust(change->cache->tree);
 		tree_changed_by_us(tree, change->path, &change->mark, result->zxid, change->is_birth_or_death);
 		if (!error && !result->error && change->events)
 			tree_fill(tree, change->path, &change->mark, change->events, &result->stat, change->data,

@@ -231,7 +231,8 @@ static void passed(int error, void *arg)
 		.failed = answer->failed,
 		.made = answer->count ? (const char *const *)answer->made : NULL };
 
-	(void)error; /* it stands; without a connection nothing old is served anyway */
+	if (error) /* it stands all the same */
+		tree_distrust(commit->cache->tree);
 	for (size_t i = 0; i < commit->count; i++) {
 		const struct write_step *step = &commit->steps[i];
 

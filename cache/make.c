@@ -614,7 +614,8 @@ static void passed(int error, void *arg)
 	struct making *making = arg;
 	const char *path = making->made ? making->made : making->what.path;
 
-	(void)error; /* without a connection nothing old is served anyway */
+	if (error)
+		tree_distrust(making->cache->tree);
 	tree_changed_by_us(making->cache->tree, path, &making->mark, making->result.zxid, true);
 	if (making->result.error)
 		end(making, making->result.error);

@@ -35,10 +35,12 @@ struct cache {
 	void *foreign_arg;
 	void (*connected)(void *arg); /* may be NULL, as foreign and resumed */
 	void *connected_arg;
-	int64_t told; /* the stream's thread's own: changes up to this have been told of; 0: not known */
+	int64_t told;	/* the stream's thread's own: changes up to this have been told of; 0: not known; */
+	bool is_outage; /* and this: what was known before is recalled */
 	cache_state_cb *state_changed;
 	void *state_arg;
 	size_t size;
+	enum cache_stale stale;
 	bool with_access;
 	_Atomic(bool) is_watching;
 	_Atomic(bool) is_reading;

@@ -30,7 +30,8 @@ enum {
 	MOMENT = 100,		       /* ms: see struct stream_config, timeout */
 	PROBE_NS = 40000,	       /* for a change to be on its way before the ping that is to follow it */
 	RETRY_FIRST = 20,	       /* ms to the next attempt to connect, doubled up to RETRY_MAX */
-	RETRY_MAX = 1000,
+	RETRY_MAX = 500,
+	ANSWER_FIRST = 400,	/* ms that a server may take to take us in, doubled each time that it has not */
 	MARSHALLING_ERROR = -5, /* KeeperException.Code, what a server may say to a request that it does not know; */
 	UNIMPLEMENTED = -6,	/* to this it also closes the connection */
 	BAD_ARGUMENTS = -8,
@@ -60,7 +61,7 @@ struct stream {
 	char *chroot;
 	size_t chroot_size;
 	const struct credentials *credentials;
-	int session_timeout, timeout;
+	int session_timeout, timeout, patience;
 	struct stream_handlers handlers;
 
 	pthread_mutex_t lock; /* a leaf, over the members up to the blank line */
@@ -83,6 +84,9 @@ struct stream {
 	struct wire_session session;
 	int64_t last_zxid; /* the newest ever shown to anyone */
 	int64_t retry_at, retry_delay, heard_at, sent_at;
+	int64_t connected_at; /* when the connection was announced */
+	int64_t outage_at;    /* when it has been gone for long; INT64_MAX: it has not, or that was told */
+	int64_t answer_delay;
 	int64_t silent_since;				 /* INT64_MAX: the server answers */
 	uint32_t pings_sent, pings_answered, fence_ping; /* fence_ping: the count at which the fences' was sent */
 	int32_t xid;
@@ -316,11 +320,25 @@ static int64_t deadline_of(const struct stream *stream, const struct request *re
 	return deadline > request->asked_at + MOMENT ? deadline : request->asked_at + MOMENT;
 }
 
+/* When to connect again. A connection that did not last is none to begin at once for. */
+static void plan_retry(struct stream *stream, int64_t now, bool was_silent)
+{
+	bool has_lasted = stream->is_announced && now >= stream->connected_at + RETRY_MAX;
+
+	if (stream->state == STATE_CONNECTING && was_silent)
+		stream->answer_delay *= 2;
+	stream->retry_delay = has_lasted ? RETRY_FIRST : stream->retry_delay * 2;
+	if (stream->retry_delay > RETRY_MAX)
+		stream->retry_delay = RETRY_MAX;
+	stream->retry_at = now + stream->retry_delay;
+}
+
 /* error: -errno, or 0 when it is we who leave this server. */
 static void disconnect(struct stream *stream, int error)
 {
 	bool was_announced = stream->is_announced;
-	int64_t passed;
+	int64_t now = clock_now();
+	int64_t passed, gone;
 
 	if (error == 0)
 		log_info("reading from another server now: the session has moved");
@@ -337,22 +355,24 @@ static void disconnect(struct stream *stream, int error)
 	passed = stream->passed;
 	atomic_store(&stream->passed, 0);
 	pthread_mutex_unlock(&stream->lock);
+	gone = was_announced && error != -ETIMEDOUT ? now : stream->heard_at;
+	note_silence(stream, gone);
+	plan_retry(stream, now, error == -ETIMEDOUT);
 	stream->state = STATE_IDLE;
 	stream->is_announced = false;
-	note_silence(stream, was_announced && error != -ETIMEDOUT ? clock_now() : stream->heard_at);
 	stream->can_multi_read = false;
-	stream->retry_delay = was_announced ? RETRY_FIRST : stream->retry_delay * 2;
-	if (stream->retry_delay > RETRY_MAX)
-		stream->retry_delay = RETRY_MAX;
-	stream->retry_at = clock_now() + stream->retry_delay;
-	if (was_announced)
-		stream->handlers.broken(passed, stream->handlers.arg);
+	if (!was_announced)
+		return;
+	stream->outage_at = now + stream->patience;
+	stream->handlers.broken(passed, gone, stream->session.timeout, stream->handlers.arg);
 }
 
 static void announce(struct stream *stream, bool watching, int64_t zxid)
 {
 	stream->is_announced = true;
-	stream->silent_since = INT64_MAX;
+	stream->silent_since = stream->outage_at = INT64_MAX;
+	stream->connected_at = clock_now();
+	stream->answer_delay = ANSWER_FIRST;
 	if (stream->has_complained)
 		log_info("connected for reads again");
 	stream->has_complained = false;
@@ -802,6 +822,15 @@ static int64_t next_ping_or_death(const struct stream *stream)
 	return ping < death ? ping : death;
 }
 
+/* When a server that has not taken us in yet is given up. One that gets the connection while it loads its tree never does, nor
+ * closes it (ZooKeeper 3.8.0); one that is only slow is given more time each time. */
+static int64_t answer_due(const struct stream *stream)
+{
+	int64_t most = (int64_t)stream->session_timeout * 2 / 3;
+
+	return stream->heard_at + (stream->answer_delay < most ? stream->answer_delay : most);
+}
+
 /* ms until the thread has something to do by itself; -1: nothing. */
 static int sleep_time(const struct stream *stream, int64_t now)
 {
@@ -811,11 +840,13 @@ static int sleep_time(const struct stream *stream, int64_t now)
 	if (stream->state == STATE_IDLE)
 		other = stream->server_size ? stream->retry_at : INT64_MAX;
 	else if (stream->state == STATE_CONNECTING)
-		other = stream->heard_at + (int64_t)stream->session_timeout * 2 / 3;
+		other = answer_due(stream);
 	else
 		other = next_ping_or_death(stream);
 	if (other < until)
 		until = other;
+	if (stream->outage_at < until)
+		until = stream->outage_at;
 	if (until == INT64_MAX)
 		return -1;
 	if (until <= now)
@@ -826,9 +857,18 @@ static int sleep_time(const struct stream *stream, int64_t now)
 /* Whether the server has been silent for too long. It answers our pings, so silence is never normal. */
 static bool is_dead(const struct stream *stream, int64_t now)
 {
-	int64_t timeout = stream->state == STATE_READY ? stream->session.timeout : stream->session_timeout;
+	if (stream->state == STATE_CONNECTING)
+		return now > answer_due(stream);
+	return stream->state == STATE_READY && now > stream->heard_at + (int64_t)stream->session.timeout * 2 / 3 + 1;
+}
 
-	return stream->state != STATE_IDLE && now > stream->heard_at + timeout * 2 / 3 + 1;
+static void tell_of_outage(struct stream *stream, int64_t now)
+{
+	if (now < stream->outage_at)
+		return;
+	stream->outage_at = INT64_MAX;
+	if (stream->handlers.outage)
+		stream->handlers.outage(stream->handlers.arg);
 }
 
 static void take_probe(struct stream *stream)
@@ -888,6 +928,7 @@ static void *stream_main(void *arg)
 		err = stream->state != STATE_IDLE ? send_all(stream, now) : 0;
 		if (err)
 			disconnect(stream, err);
+		tell_of_outage(stream, now);
 		expire(stream, now);
 		sleep_until_news(stream, now);
 	}
@@ -916,8 +957,10 @@ struct stream *stream_new(const struct stream_config *config)
 	stream->timeout = config->timeout;
 	stream->handlers = config->handlers;
 	stream->answer_size = FIRST_GUESS;
-	stream->silent_since = INT64_MAX;
+	stream->patience = config->patience;
+	stream->silent_since = stream->outage_at = INT64_MAX;
 	stream->retry_delay = RETRY_FIRST;
+	stream->answer_delay = ANSWER_FIRST;
 	stream->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	stream->probe_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	pthread_mutex_init(&stream->lock, NULL);

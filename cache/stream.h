@@ -46,8 +46,11 @@ struct stream_handlers {
 	 * tell of changes (WatchManagerOptimized, servers before 3.6, lookalikes: rule 7). zxid: it tells of every one after
 	 * this. */
 	void (*epoch)(bool watching, int64_t zxid, void *arg);
-	/* The connection ended, after any number of replies. zxid: every change up to this has been told of, if it was watching. */
-	void (*broken)(int64_t zxid, void *arg);
+	/* The connection ended, after any number of replies. zxid: every change up to this has been told of, if it was watching.
+	 * gone: ms since when the server is, and session: ms after which it gives up those it does not hear of. */
+	void (*broken)(int64_t zxid, int64_t gone, int session, void *arg);
+	/* There has been no connection for as long as patience says. May be NULL. */
+	void (*outage)(void *arg);
 	/* type: WIRE_CREATED, WIRE_DELETED or WIRE_DATA_CHANGED. */
 	void (*event)(enum wire_event_type type, const char *path, void *arg);
 	/* A server refused a credential; said each time it happens. */
@@ -62,6 +65,7 @@ struct stream_config {
 	/* ms that a request waits for its answer. Once the server has been silent for so long, new ones wait only for a moment:
 	 * whoever makes several in a row must not wait as many times. */
 	int timeout;
+	int patience; /* ms */
 	struct stream_handlers handlers;
 };
 

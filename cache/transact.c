@@ -54,7 +54,8 @@ static void transaction_fenced(int error, void *arg)
 	struct transaction *transaction = arg;
 
 	transaction->is_settled = !error;
-	/* It stands whatever became of the fence: without a connection nothing old is served anyway. */
+	if (error && !transaction->result.is_unknown) /* it stands whatever became of the fence */
+		tree_distrust(transaction->cache->tree);
 	for (size_t i = 0; i < transaction->count; i++) {
 		const struct place *place = &transaction->places[i];
 

@@ -78,8 +78,14 @@ struct tree {
 	int ttl;
 	bool is_watching;
 	bool with_access;
+	bool may_recall;
+	bool is_broken; /* there is no connection, and no epoch; */
+	bool is_outage; /* and that for a while */
 	uint32_t epoch;
-	uint64_t hits, misses;
+	uint32_t distrusted; /* the last epoch of which nothing may be recalled */
+	int64_t old_from;    /* ms: when the last one ended, */
+	int64_t old_until;   /* ms: and until when it may be recalled */
+	uint64_t hits, misses, recalled;
 	uint64_t last_serial;
 	uint64_t news; /* counts absences learned, and listings */
 };
@@ -118,6 +124,11 @@ struct tree *tree_new(size_t limit, int ttl)
 void tree_want_access(struct tree *tree)
 {
 	tree->with_access = true;
+}
+
+void tree_let_recall(struct tree *tree)
+{
+	tree->may_recall = true;
 }
 
 /* --- Nodes and memory --- */
@@ -288,7 +299,7 @@ static void used_locked(struct tree *tree, struct node *node)
 	DL_APPEND(tree->lru, node);
 }
 
-static struct node *parent_locked(struct tree *tree, const char *path)
+static struct node *parent_locked(const struct tree *tree, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -429,6 +440,70 @@ static bool is_absent_locked(struct tree *tree, const struct node *node, const c
 		!is_named(parent->directory, strrchr(path, '/') + 1);
 }
 
+/* --- Recalling --- */
+
+/* The one that can be recalled: while the server only does not answer, it is this. */
+static uint32_t last_epoch_locked(const struct tree *tree)
+{
+	return tree->is_broken ? tree->epoch - 1 : tree->epoch;
+}
+
+/* Whether what is known of the node is from that. */
+static bool is_of_last_epoch_locked(const struct tree *tree, const struct node *node)
+{
+	return tree->may_recall && node->epoch == last_epoch_locked(tree) && node->epoch > tree->distrusted;
+}
+
+/* Whether it is remembered that the name is not there. The names of its directory know better than the node if they are newer. */
+static bool is_remembered_absent_locked(const struct tree *tree, const struct node *node, const struct node *parent,
+	const char *name)
+{
+	if (!parent || !is_of_last_epoch_locked(tree, parent) || !(parent->parts & PART_NAMES))
+		return node && is_of_last_epoch_locked(tree, node) && (node->parts & PART_ABSENT);
+	if (node && node->died > parent->directory->listing)
+		return true;
+	return (!node || node->died) && !is_named(parent->directory, name);
+}
+
+/* Whether the query can be answered by what is remembered; if so, how. node may be NULL, and so may parent. */
+static bool is_remembered_locked(const struct tree *tree, const struct node *node, const struct node *parent,
+	const char *name, enum tree_query query, int *error)
+{
+	unsigned parts = query == TREE_CHILDREN ? PART_CHILDREN : PART_DATA | PART_SECRET;
+	bool is_absent = is_remembered_absent_locked(tree, node, parent, name);
+
+	*error = is_absent ? -ENOENT : 0;
+	return is_absent ||
+		(node && is_of_last_epoch_locked(tree, node) && (node->parts & PART_STAT) && (node->parts & parts));
+}
+
+/* As fill_locked. Who may read it is trusted as long as nothing tells better, if it was when the server was gone; else nobody may but
+ * who always may. */
+static void fill_old_locked(struct tree *tree, const struct node *node, enum tree_query query, int64_t now,
+	struct node_info *info)
+{
+	int64_t gone = tree->is_broken ? tree->old_from : now;
+	bool is_trusted = (node->parts & PART_ACCESS) && gone < access_end(node);
+
+	fill_locked(tree, node, query, info);
+	if (tree->with_access)
+		info->access = (struct node_access){ .is_public = is_trusted && (node->parts & PART_PUBLIC),
+			.until = now + TREE_UNSEEN_MS };
+}
+
+/* Answers at once, as tree_ask. False: that cannot be. */
+static bool recall_locked(struct tree *tree, struct node *node, const char *path, enum tree_query query, int64_t now,
+	int *error, struct node_info *info)
+{
+	if (!tree->is_outage || now >= tree->old_until ||
+		!is_remembered_locked(tree, node, parent_locked(tree, path), strrchr(path, '/') + 1, query, error))
+		return false;
+	if (node && *error == 0)
+		fill_old_locked(tree, node, query, now, info);
+	tree->recalled++;
+	return true;
+}
+
 /* Contents that are probably still good and not small are verified rather than fetched again. */
 static enum stream_read choose_read(const struct tree *tree, const struct node *node, enum tree_query query,
 	int64_t now)
@@ -502,6 +577,17 @@ static int wait_locked(struct tree *tree, struct node *node, enum tree_query que
 	return step;
 }
 
+/* A node for what is asked for. If the names of its directory tell that it was not there, that is remembered. */
+static struct node *add_asked_locked(struct tree *tree, const char *path)
+{
+	bool is_absent = is_remembered_absent_locked(tree, NULL, parent_locked(tree, path), strrchr(path, '/') + 1);
+	struct node *node = add_locked(tree, path);
+
+	if (node && is_absent)
+		node->died = ++tree->news;
+	return node;
+}
+
 int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t now, struct tree_waiter *waiter,
 	enum stream_read *read, int *error, struct node_info *info)
 {
@@ -515,8 +601,14 @@ int tree_ask(struct tree *tree, const char *path, enum tree_query query, int64_t
 		*error = -ENOENT;
 		step = TREE_READY;
 		node = NULL;
+	} else if (waiter->takes_old && recall_locked(tree, node, path, query, now, error, info)) {
+		tree->hits++;
+		step = TREE_READY;
+		if (node)
+			used_locked(tree, node);
+		node = NULL;
 	} else if (!node) {
-		node = add_locked(tree, path);
+		node = add_asked_locked(tree, path);
 	}
 	if (node) {
 		used_locked(tree, node);
@@ -718,6 +810,78 @@ struct tree_waiter *tree_reply(struct tree *tree, const char *path, enum tree_qu
 	return waiters;
 }
 
+/* Takes those out of the fetch that are content with what is old. */
+static struct tree_waiter *take_content_locked(struct fetch *fetch)
+{
+	struct tree_waiter *content = NULL;
+	struct tree_waiter *waiter, *next;
+
+	LL_FOREACH_SAFE (fetch->waiters, waiter, next) {
+		if (waiter->takes_old) {
+			LL_DELETE(fetch->waiters, waiter);
+			LL_PREPEND(content, waiter);
+		}
+	}
+	return content;
+}
+
+/* is_over: the time for it is. NULL: nobody wants it, nothing is known, or there is no memory. */
+static struct tree_answer *recall_for_locked(struct tree *tree, struct fetch *fetch, int64_t now, bool is_over)
+{
+	const struct node *node = fetch->node;
+	struct tree_answer *answer;
+	int error;
+
+	if (!is_remembered_locked(tree, node, paths_find_parent(&tree->nodes, node), node->name, fetch->query, &error))
+		return NULL;
+	answer = calloc(1, sizeof(*answer));
+	if (!answer)
+		return NULL;
+	answer->error = is_over ? -EIO : error;
+	answer->waiters = take_content_locked(fetch);
+	if (!answer->waiters) {
+		free(answer);
+		return NULL;
+	}
+	if (!answer->error)
+		fill_old_locked(tree, node, fetch->query, now, &answer->info);
+	tree->recalled += is_over ? 0 : 1;
+	return answer;
+}
+
+static struct tree_answer *recall_all_locked(struct tree *tree, int64_t now)
+{
+	struct tree_answer *answers = NULL;
+	struct table_link *link;
+
+	for (link = table_first(&tree->fetches); link; link = table_next(&tree->fetches, link)) {
+		struct fetch *fetch = table_element(link, struct fetch, link);
+		struct tree_answer *answer = recall_for_locked(tree, fetch, now, false);
+
+		if (answer)
+			LL_PREPEND(answers, answer);
+	}
+	return answers;
+}
+
+struct tree_answer *tree_recall(struct tree *tree, const char *path, enum tree_query query, int64_t now)
+{
+	struct tree_answer *answers = NULL;
+	struct fetch *fetch;
+	bool is_over;
+
+	pthread_mutex_lock(&tree->lock);
+	is_over = tree->is_broken && now >= tree->old_until;
+	if (path) { /* its fetch is there: we were called for it */
+		fetch = find_fetch_locked(tree, find_locked(tree, path), query);
+		answers = recall_for_locked(tree, fetch, now, is_over);
+	} else if (!is_over) {
+		answers = recall_all_locked(tree, now);
+	}
+	pthread_mutex_unlock(&tree->lock);
+	return answers;
+}
+
 void tree_access(struct tree *tree, const char *path, const struct stream_reply *reply, int64_t now)
 {
 	struct node *node;
@@ -798,14 +962,32 @@ void tree_connected(struct tree *tree, bool watching)
 {
 	pthread_mutex_lock(&tree->lock);
 	tree->is_watching = watching;
+	tree->is_broken = tree->is_outage = false;
 	pthread_mutex_unlock(&tree->lock);
 }
 
-void tree_broken(struct tree *tree)
+void tree_broken(struct tree *tree, int64_t now, int64_t until)
 {
 	pthread_mutex_lock(&tree->lock);
+	tree->old_from = now;
+	tree->old_until = until;
+	tree->is_broken = true;
 	tree->epoch++;
 	tree->is_watching = false;
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void tree_outage(struct tree *tree)
+{
+	pthread_mutex_lock(&tree->lock);
+	tree->is_outage = tree->is_broken;
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void tree_distrust(struct tree *tree)
+{
+	pthread_mutex_lock(&tree->lock);
+	tree->distrusted = last_epoch_locked(tree);
 	pthread_mutex_unlock(&tree->lock);
 }
 
@@ -927,7 +1109,8 @@ struct tree_stats tree_stats(struct tree *tree)
 	stats = (struct tree_stats){ .nodes = paths_count(&tree->nodes),
 		.bytes = bytes_locked(tree),
 		.hits = tree->hits,
-		.misses = tree->misses };
+		.misses = tree->misses,
+		.recalled = tree->recalled };
 	pthread_mutex_unlock(&tree->lock);
 	return stats;
 }

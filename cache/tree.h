@@ -5,7 +5,8 @@
  *    good but for pzxid: the counts follow from the event.) Because replies and events reach the tree in
  *    the stream's order, a reply that arrives later is newer, always; nothing else must be remembered about a read under way.
  *  - a break of the stream: tree_broken begins a new epoch. Entries of an older epoch are served again only once a reply of
- *    this one has shown that mzxid (data) or pzxid (children) are what they were.
+ *    this one has shown that mzxid (data) or pzxid (children) are what they were; but while there is no connection, what the last
+ *    epoch knew may be recalled, see below.
  *  - a change of our own that made no event (we may not read the znode, or there is no watch): tree_changed_by_us.
  *  - time: what no event would tell of (listings, absent names, unreadable znodes, who may read one: rule 6) is trusted for TREE_UNSEEN_MS, and
  *    everything for ttl where the server took no watch (rule 7).
@@ -16,6 +17,10 @@
  *
  * A name that is not there is known not to be as long as the directory's names are: those last listed, and the nodes made here
  * by the events of births since, but for those that died since.
+ *
+ * Recalling: while no server answers, whoever takes it (tree_waiter) may be given what was known when the stream broke, until the time
+ * that tree_broken was given. All of it is from one epoch, the last, and so nobody is given anything older than what he was given before;
+ * nor than what he has written, for tree_distrust ends it.
  *
  * Memory is bounded by the limit, least recently used first; a znode that somebody waits for stays. */
 #ifndef ZKFS_CACHE_TREE_H
@@ -39,6 +44,15 @@ enum tree_query {
 /* What somebody waits for. The caller allocates it, the tree links it, and it comes back from tree_reply. */
 struct tree_waiter {
 	struct tree_waiter *next;
+	bool takes_old; /* is content with what can be recalled */
+};
+
+/* What can be recalled for some who wait. The caller frees it, and releases info if error is 0. */
+struct tree_answer {
+	struct tree_answer *next;
+	struct tree_waiter *waiters;
+	int error;
+	struct node_info info;
 };
 
 enum tree_step {
@@ -52,6 +66,7 @@ struct tree;
 struct tree_stats {
 	size_t nodes, bytes;
 	uint64_t hits, misses;
+	uint64_t recalled; /* answers, among the hits */
 };
 
 /* limit: bytes; ttl: ms, for a server that takes no watch. NULL: no memory. */
@@ -61,6 +76,9 @@ struct tree *tree_new(size_t limit, int ttl);
  * of another ACL. So what tree_ask wants to be read may be the ACL, and for anything else of a TREE_NODE the caller may send a
  * STREAM_ACL right before, whose reply goes to tree_access. Before the first question. */
 void tree_want_access(struct tree *tree);
+
+/* From now on what was known may be recalled; else nothing ever is. Before the first question. */
+void tree_let_recall(struct tree *tree);
 
 /* No waiter may be left. NULL is fine. */
 void tree_free(struct tree *tree);
@@ -87,8 +105,19 @@ void tree_event(struct tree *tree, enum wire_event_type type, const char *path, 
 /* The stream has a connection, with or without a watch. */
 void tree_connected(struct tree *tree, bool watching);
 
-/* The stream's connection ended. */
-void tree_broken(struct tree *tree);
+/* The stream's connection ended. What was known then can be recalled until this time (ms, as now). */
+void tree_broken(struct tree *tree, int64_t now, int64_t until);
+
+/* No server has answered for some time: from now on, until tree_connected, tree_ask recalls at once. */
+void tree_outage(struct tree *tree);
+
+/* A change of ours stands, or the answer to one told us of another's, and the stream could not pass it: nothing from before it is
+ * recalled. Called before anybody hears of it. */
+void tree_distrust(struct tree *tree);
+
+/* What can be recalled for those who wait for this query of path, or, path being NULL, for anything: they are answered, and those left
+ * that do not take it or of which nothing is known. -EIO: it was known, but the time is over (not for NULL: they may wait). */
+struct tree_answer *tree_recall(struct tree *tree, const char *path, enum tree_query query, int64_t now);
 
 /* A znode as it is now, to tell later what has happened to it since. */
 struct tree_mark {

@@ -132,7 +132,7 @@ static void ask_attr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *f
 	pending->flag = is_paged;
 	err = inodes_look(pending->mount->inodes, number, &pending->inode);
 	if (!err)
-		err = cache_read(pending->mount->cache, pending->inode.path, done, pending);
+		err = cache_recall(pending->mount->cache, pending->inode.path, done, pending);
 	if (err)
 		pending_fail(pending, err);
 }

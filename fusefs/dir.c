@@ -113,7 +113,7 @@ static void lookup_read(int error, const struct node_info *info, void *arg)
 		return;
 	if (error == -ENOENT && pending->flag) { /* it was unborn a moment ago, so it may have been born */
 		pending->flag = false;
-		error = cache_read(pending->mount->cache, pending->path, lookup_read, pending);
+		error = cache_recall(pending->mount->cache, pending->path, lookup_read, pending);
 		if (!error)
 			return;
 	}
@@ -143,7 +143,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		err = -ENOENT; /* there can be no such znode; who tries to make one is told why */
 	if (!err) {
 		pending->flag = inodes_unborn(pending->mount->inodes, pending->path, false) != 0;
-		err = cache_read(pending->mount->cache, pending->path, lookup_read, pending);
+		err = cache_recall(pending->mount->cache, pending->path, lookup_read, pending);
 	}
 	if (err)
 		pending_fail(pending, err);
@@ -352,7 +352,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t number)
 		return;
 	err = inodes_look(pending->mount->inodes, number, &pending->inode);
 	if (!err)
-		err = cache_read(pending->mount->cache, pending->inode.path, readlink_read, pending);
+		err = cache_recall(pending->mount->cache, pending->inode.path, readlink_read, pending);
 	if (err)
 		pending_fail(pending, err);
 }

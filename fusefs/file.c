@@ -127,7 +127,7 @@ static void open_settled(int error, void *arg)
 	struct pending *pending = arg;
 
 	if (!error)
-		error = cache_read(pending->mount->cache, pending->inode.path, open_read, pending);
+		error = cache_recall(pending->mount->cache, pending->inode.path, open_read, pending);
 	if (error)
 		pending_fail(pending, error);
 }
@@ -367,7 +367,7 @@ void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struc
 		reply_read(pending);
 		return;
 	}
-	err = cache_read(pending->mount->cache, file_path(file), read_newest, pending);
+	err = cache_recall(pending->mount->cache, file_path(file), read_newest, pending);
 	if (err) {
 		pending_fail(pending, err);
 		file_put(file);

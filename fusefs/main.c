@@ -239,6 +239,7 @@ static bool make_parts(struct mount *mount, struct fuse_args *args)
 		.session_timeout = options->session_timeout,
 		.timeout = options->timeout,
 		.ttl = options->ttl,
+		.stale = options->stale,
 		.size = options->cache_size,
 		.with_access = options->allow_other,
 		.changed = on_changed,

@@ -44,6 +44,7 @@ struct words {
 	char *acl;
 	char *auth_file;
 	char *notify;
+	char *stale;
 	char *mount_options; /* a list for libfuse */
 	char *operands[2];
 	unsigned operand_count;
@@ -79,6 +80,7 @@ static const struct fuse_opt rows[] = {
 	VALUED("acl=%s", acl),
 	VALUED("auth_file=%s", auth_file),
 	VALUED("notify=%s", notify),
+	VALUED("stale=%s", stale),
 	VALUED("cache_size=%s", quantities[CACHE_SIZE]),
 	VALUED("max_data=%s", quantities[MAX_DATA]),
 	VALUED("session_timeout=%s", quantities[SESSION_TIMEOUT]),
@@ -192,6 +194,8 @@ static const char USAGE[] =
 	"  ro, rw           read-only, or not (the default)\n"
 	"  session_timeout=SECONDS\n"
 	"                   ask for this session timeout, default 10\n"
+	"  stale=WHEN       while no server answers, read what is cached: until the session\n"
+	"                     would have expired (session, the default), never, forever\n"
 	"  strict           refuse to change modes, owners, times and what is read-only\n"
 	"                     in extended attributes instead of ignoring it\n"
 	"  timeout=SECONDS  longest wait for a server, default session_timeout's\n"
@@ -433,6 +437,7 @@ static void words_release(struct words *words)
 	free(words->acl);
 	free(words->auth_file);
 	free(words->notify);
+	free(words->stale);
 	free(words->mount_options);
 }
 
@@ -541,6 +546,22 @@ static enum verdict take_notify(const struct words *words, struct options *optio
 	if (options->announces || strcmp(how, "invalidate") == 0)
 		return FINE;
 	log_error("invalid value '%s' of option 'notify': expected inotify or invalidate", how);
+	return MISUSED;
+}
+
+static enum verdict take_stale(const struct words *words, struct options *options)
+{
+	static const char *const names[] = { [CACHE_STALE_SESSION] = "session",
+		[CACHE_STALE_NEVER] = "never",
+		[CACHE_STALE_FOREVER] = "forever" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(words->stale ? words->stale : "session", names[i]) == 0) {
+			options->stale = (enum cache_stale)i;
+			return FINE;
+		}
+	}
+	log_error("invalid value '%s' of option 'stale': expected session, never or forever", words->stale);
 	return MISUSED;
 }
 
@@ -798,6 +819,8 @@ static enum verdict take_all(struct words *words, struct fuse_args *args, struct
 		verdict = take_quantities(words, options);
 	if (!verdict)
 		verdict = take_notify(words, options);
+	if (!verdict)
+		verdict = take_stale(words, options);
 	if (!verdict)
 		verdict = take_acl(words, options);
 	if (!verdict)

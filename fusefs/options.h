@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cache/cache.h"
 #include "cache/credentials.h"
 #include "cache/node.h"
 #include "cache/servers.h"
@@ -28,8 +29,9 @@ struct options {
 	int session_timeout; /* ms */
 	int timeout;	     /* ms; by default session_timeout */
 	int ttl;	     /* ms */
-	size_t cache_size;   /* bytes */
-	size_t max_data;     /* bytes */
+	enum cache_stale stale;
+	size_t cache_size; /* bytes */
+	size_t max_data;   /* bytes */
 	struct credentials credentials;
 	struct acl_list *acl; /* of new znodes; NULL: open to everybody */
 };

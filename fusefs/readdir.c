@@ -260,7 +260,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *file)
 	if (!err && pending->inode.kind != KIND_DIRECTORY)
 		err = -ENOTDIR;
 	if (!err)
-		err = cache_list(pending->mount->cache, pending->inode.path, opendir_listed, pending);
+		err = cache_recall_list(pending->mount->cache, pending->inode.path, opendir_listed, pending);
 	if (err)
 		pending_fail(pending, err);
 }
@@ -550,7 +550,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t number, size_t size, off_t
 		return;
 	}
 	atomic_fetch_add(&directory->refs, 1); /* rewinddir(3): whoever is interrupted may close it before the answer */
-	err = cache_list(pending->mount->cache, pending->inode.path, relisted, pending);
+	err = cache_recall_list(pending->mount->cache, pending->inode.path, relisted, pending);
 	if (err) {
 		pending_fail(pending, err);
 		directory_put(directory);

@@ -101,6 +101,8 @@ static void put_cache(const struct cache_view *view, struct buf *out)
 
 	metrics_put_alone(out, "zkfs_cache_hits_total", "counter", "Questions for znodes answered from memory.",
 		view->hits);
+	metrics_put_alone(out, "zkfs_cache_recalled_total", "counter",
+		"Those of them answered with what was known before an outage.", view->recalled);
 	metrics_put_alone(out, "zkfs_cache_misses_total", "counter", "Questions for znodes that needed a server.",
 		view->misses);
 	metrics_put_alone(out, "zkfs_cache_nodes", "gauge", "Paths that something is cached of.", view->nodes);

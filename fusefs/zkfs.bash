@@ -17,7 +17,7 @@ _zkfs_mount_options() {
 	auth_file=*) words= ;;
 	*=*) return 0 ;;
 	*)
-		words='acl= allow_other auth_file= cache_size= debug max_data= nosymlinks notify= ro rw session_timeout= strict
+		words='acl= allow_other auth_file= cache_size= debug max_data= nosymlinks notify= ro rw session_timeout= stale= strict
 			timeout= ttl='
 		compopt -o nospace 2>/dev/null
 		;;

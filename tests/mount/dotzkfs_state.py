@@ -126,7 +126,7 @@ def check_allow_other():
         stop(inotify)
 
 
-with Servers() as own, mount('mnt', '-o', 'session_timeout=2,timeout=2') as mnt:
+with Servers() as own, mount('mnt', '-o', 'stale=never,session_timeout=2,timeout=2') as mnt:
     top = mnt.path
     with client() as zk:
         zk.create('/file', b'data')

@@ -84,7 +84,7 @@ def succeeds(attempt):
         return False
 
 
-with Servers() as own, mount('mnt', '-o', f'timeout={TIMEOUT}') as mnt:
+with Servers() as own, mount('mnt', '-o', f'stale=never,timeout={TIMEOUT}') as mnt:
     with client() as zk:
         zk.create('/file', b'data')
         for index in place.values():

@@ -356,7 +356,7 @@ END_TEST
 /* Those held when the connection breaks are looked for with what the gap hides. */
 START_TEST(gap_begins_before_what_was_not_told)
 {
-	below.handlers.broken(110, cache);
+	below.handlers.broken(110, 0, 0, cache);
 	below.handlers.epoch(true, 120, cache);
 	ck_assert_int_eq(told.from, 110);
 	below.mark.passed = 120;
@@ -365,14 +365,14 @@ START_TEST(gap_begins_before_what_was_not_told)
 	below.mark.passed = 130;
 	event(WIRE_DATA_CHANGED, "/n");
 	told.events[0] = '\0';
-	below.handlers.broken(140, cache);
+	below.handlers.broken(140, 0, 0, cache);
 	check_told("changed U/, ");
 	below.handlers.epoch(true, 150, cache);
 	ck_assert_int_eq(told.from, 120);
 	answer(160);
 	pass();
 	check_told("ended 0, ");
-	below.handlers.broken(170, cache);
+	below.handlers.broken(170, 0, 0, cache);
 	below.handlers.epoch(true, 180, cache);
 	ck_assert_int_eq(told.from, 170);
 }

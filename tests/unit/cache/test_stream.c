@@ -89,8 +89,10 @@ static void on_epoch(bool watching, int64_t zxid, void *arg)
 	say("%s", watching ? "watching" : "blind");
 }
 
-static void on_broken(int64_t zxid, void *arg)
+static void on_broken(int64_t zxid, int64_t gone, int session, void *arg)
 {
+	(void)gone;
+	(void)session;
 	(void)zxid;
 	(void)arg;
 	say("broken");
@@ -165,7 +167,7 @@ static void setup(void)
 		.credentials = &credentials,
 		.session_timeout = SESSION_TIMEOUT,
 		.timeout = TIMEOUT,
-		.handlers = { on_epoch, on_broken, on_event, on_auth_failed, NULL },
+		.handlers = { on_epoch, on_broken, NULL, on_event, on_auth_failed, NULL },
 	};
 }
 

@@ -57,6 +57,7 @@ static struct tree_waiter waiters[4];
 
 static void setup(void)
 {
+	memset(waiters, 0, sizeof(waiters));
 	tree = tree_new(NO_LIMIT, TTL);
 	tree_connected(tree, true);
 	now = 100000;
@@ -174,9 +175,222 @@ static void learn_secret(const char *path, const struct node_stat *stat)
 
 static void reconnect(void)
 {
-	tree_broken(tree);
+	tree_broken(tree, 0, 0);
 	tree_connected(tree, true);
 }
+
+/* --- Recalling --- */
+
+static void lose_server(int64_t until)
+{
+	tree_broken(tree, now, until);
+	tree_outage(tree);
+}
+
+static int recall_as(int waiter, const char *path, enum tree_query query)
+{
+	waiters[waiter].takes_old = true;
+	return ask_as(waiter, path, query);
+}
+
+static void check_recalled(const char *path, enum tree_query query, int expected)
+{
+	ck_assert_int_eq(recall_as(0, path, query), TREE_READY);
+	ck_assert_int_eq(error, expected);
+}
+
+/* It is not known, and the reader is told so. */
+static void check_forgotten(const char *path, enum tree_query query)
+{
+	ck_assert_int_eq(recall_as(0, path, query), TREE_FETCH);
+	ck_assert_ptr_null(tree_recall(tree, path, query, now));
+	ck_assert_int_eq(reply_error(path, query, -ETIMEDOUT), 1);
+}
+
+START_TEST(what_was_known_is_recalled_in_an_outage)
+{
+	tree_let_recall(tree);
+	learn_data("/a", &leaf_stat, 7);
+	learn_children("/d", &some_stat, "child");
+	learn_absent("/nothing");
+	learn_secret("/secret", &leaf_stat);
+	now += 100 + TREE_UNSEEN_MS; /* no time is too long */
+	lose_server(now + 1000);
+	check_recalled("/a", TREE_NODE, 0);
+	ck_assert_uint_eq(info.data->size, 7);
+	check_recalled("/d", TREE_CHILDREN, 0);
+	ck_assert_str_eq(info.children->names[0], "child");
+	check_recalled("/nothing", TREE_NODE, -ENOENT);
+	check_recalled("/secret", TREE_NODE, 0);
+	ck_assert_int_eq(info.data_error, -EACCES);
+	check_recalled("/d/other", TREE_NODE, -ENOENT); /* by the names in its directory */
+	ck_assert_uint_eq(tree_stats(tree).recalled, 5);
+	check_forgotten("/d/child", TREE_NODE);
+	check_forgotten("/a", TREE_CHILDREN);
+	now += 1000;
+	ck_assert_int_eq(recall_as(0, "/a", TREE_NODE), TREE_FETCH);
+}
+END_TEST
+
+START_TEST(nothing_is_recalled_for_who_does_not_take_it)
+{
+	tree_let_recall(tree);
+	learn_data("/a", &leaf_stat, 7);
+	lose_server(INT64_MAX);
+	check_fetches("/a", TREE_NODE, STREAM_GET);
+	ck_assert_ptr_null(tree_recall(tree, "/a", TREE_NODE, now));
+	ck_assert_ptr_null(tree_recall(tree, NULL, TREE_NODE, now));
+	ck_assert_int_eq(reply_error("/a", TREE_NODE, -ETIMEDOUT), 1);
+}
+END_TEST
+
+START_TEST(nothing_is_recalled_unless_it_is_let)
+{
+	learn_data("/a", &leaf_stat, 7);
+	lose_server(INT64_MAX);
+	check_forgotten("/a", TREE_NODE);
+}
+END_TEST
+
+START_TEST(who_waits_when_the_outage_begins_is_answered)
+{
+	struct tree_answer *answers;
+
+	tree_let_recall(tree);
+	learn_data("/a", &leaf_stat, 7);
+	tree_broken(tree, now, INT64_MAX);
+	ck_assert_int_eq(recall_as(0, "/a", TREE_NODE), TREE_FETCH); /* there may be another server soon */
+	ck_assert_int_eq(recall_as(1, "/unknown", TREE_NODE), TREE_FETCH);
+	ck_assert_int_eq(ask_as(2, "/a", TREE_NODE), TREE_WAITING);
+	tree_outage(tree);
+	answers = tree_recall(tree, NULL, TREE_NODE, now);
+	ck_assert_ptr_nonnull(answers);
+	ck_assert_ptr_null(answers->next);
+	ck_assert_ptr_eq(answers->waiters, &waiters[0]);
+	ck_assert_ptr_null(answers->waiters->next);
+	ck_assert_uint_eq(answers->info.data->size, 7);
+	node_info_release(&answers->info);
+	free(answers);
+	ck_assert_int_eq(reply_error("/a", TREE_NODE, -ETIMEDOUT), 1);
+	ck_assert_int_eq(reply_error("/unknown", TREE_NODE, -ETIMEDOUT), 1);
+}
+END_TEST
+
+START_TEST(what_is_too_old_is_an_error)
+{
+	struct tree_answer *answer;
+
+	tree_let_recall(tree);
+	learn_data("/a", &leaf_stat, 7);
+	lose_server(now + 1000);
+	now += 1000;
+	ck_assert_int_eq(recall_as(0, "/a", TREE_NODE), TREE_FETCH);
+	answer = tree_recall(tree, "/a", TREE_NODE, now);
+	ck_assert_ptr_nonnull(answer);
+	ck_assert_int_eq(answer->error, -EIO);
+	ck_assert_ptr_eq(answer->waiters, &waiters[0]);
+	free(answer);
+	ck_assert_int_eq(reply_error("/a", TREE_NODE, -ETIMEDOUT), 0);
+}
+END_TEST
+
+START_TEST(what_changed_is_not_recalled)
+{
+	tree_let_recall(tree);
+	learn_data("/a", &leaf_stat, 7);
+	learn_data("/dead", &leaf_stat, 7);
+	tree_event(tree, WIRE_DATA_CHANGED, "/a", 0);
+	tree_event(tree, WIRE_DELETED, "/dead", 0);
+	lose_server(INT64_MAX);
+	check_forgotten("/a", TREE_NODE);
+	check_forgotten("/dead", TREE_NODE);
+}
+END_TEST
+
+START_TEST(only_the_last_epoch_is_recalled)
+{
+	tree_let_recall(tree);
+	learn_data("/a", &leaf_stat, 7);
+	learn_data("/b", &leaf_stat, 7);
+	reconnect();
+	learn_data("/b", &leaf_stat, 7);
+	lose_server(INT64_MAX);
+	check_recalled("/b", TREE_NODE, 0);
+	check_forgotten("/a", TREE_NODE);
+	tree_connected(tree, true);
+	ck_assert_int_eq(recall_as(0, "/b", TREE_NODE), TREE_FETCH); /* there is a server again */
+	ck_assert_int_eq(reply_data("/b", &leaf_stat, 7), 1);
+}
+END_TEST
+
+START_TEST(distrust_ends_what_is_recalled)
+{
+	tree_let_recall(tree);
+	learn_data("/a", &leaf_stat, 7);
+	lose_server(INT64_MAX);
+	check_recalled("/a", TREE_NODE, 0);
+	tree_distrust(tree);
+	check_forgotten("/a", TREE_NODE);
+	tree_connected(tree, true);
+	learn_data("/a", &leaf_stat, 7);
+	lose_server(INT64_MAX);
+	check_recalled("/a", TREE_NODE, 0);
+	tree_connected(tree, true);
+	learn_data("/a", &leaf_stat, 7);
+	tree_distrust(tree); /* before it broke */
+	lose_server(INT64_MAX);
+	check_forgotten("/a", TREE_NODE);
+}
+END_TEST
+
+START_TEST(what_only_nobody_vouches_for_is_recalled_from_a_silent_server)
+{
+	struct tree_answer *answer;
+
+	tree_let_recall(tree);
+	learn_children("/d", &some_stat, "child");
+	now += TREE_UNSEEN_MS;
+	ck_assert_int_eq(recall_as(0, "/d", TREE_CHILDREN), TREE_FETCH);
+	answer = tree_recall(tree, "/d", TREE_CHILDREN, now); /* its time is up */
+	ck_assert_ptr_nonnull(answer);
+	ck_assert_int_eq(answer->error, 0);
+	node_info_release(&answer->info);
+	free(answer);
+	ck_assert_int_eq(reply_error("/d", TREE_CHILDREN, -ETIMEDOUT), 0);
+}
+END_TEST
+
+START_TEST(name_that_is_asked_for_is_remembered_not_to_be_there)
+{
+	struct tree_answer *answer;
+
+	tree_let_recall(tree);
+	learn_children("/d", &some_stat, "child");
+	tree_broken(tree, now, INT64_MAX);
+	ck_assert_int_eq(recall_as(0, "/d/other", TREE_NODE), TREE_FETCH);
+	ck_assert_int_eq(recall_as(1, "/d/child", TREE_NODE), TREE_FETCH); /* of which nothing is known but the name */
+	tree_outage(tree);
+	answer = tree_recall(tree, NULL, TREE_NODE, now);
+	ck_assert_ptr_nonnull(answer);
+	ck_assert_ptr_null(answer->next);
+	ck_assert_ptr_eq(answer->waiters, &waiters[0]);
+	ck_assert_int_eq(answer->error, -ENOENT);
+	free(answer);
+	ck_assert_int_eq(reply_error("/d/other", TREE_NODE, -ETIMEDOUT), 0);
+	ck_assert_int_eq(reply_error("/d/child", TREE_NODE, -ETIMEDOUT), 1);
+}
+END_TEST
+
+START_TEST(newer_names_know_better_than_an_absence)
+{
+	tree_let_recall(tree);
+	learn_absent("/d/child");
+	now += TREE_UNSEEN_MS;
+	learn_children("/d", &some_stat, "child"); /* it may not be read, so no event told of its birth */
+	lose_server(INT64_MAX);
+	check_forgotten("/d/child", TREE_NODE);
+}
+END_TEST
 
 /* The reply to a reading of the ACL, which is this text, or an error. */
 static struct stream_reply acl_reply(const char *text, const struct node_stat *stat, int code)
@@ -627,7 +841,7 @@ START_TEST(nothing_is_served_once_the_stream_broke)
 	learn_data("/a", &some_stat, 7);
 	learn_absent("/b");
 	learn_children("/c", &some_stat, "x");
-	tree_broken(tree);
+	tree_broken(tree, 0, 0);
 	ck_assert_int_eq(ask_as(0, "/a", TREE_NODE), TREE_FETCH);
 	ck_assert_int_eq(ask_as(1, "/b", TREE_NODE), TREE_FETCH);
 	tree_connected(tree, true);
@@ -716,7 +930,7 @@ END_TEST
 
 START_TEST(without_a_watch_everything_is_trusted_for_the_ttl)
 {
-	tree_broken(tree);
+	tree_broken(tree, 0, 0);
 	tree_connected(tree, false);
 	learn_data("/a", &some_stat, 7);
 	learn_absent("/b");
@@ -745,7 +959,7 @@ END_TEST
 
 START_TEST(ttl_of_contents_begins_anew_when_verified)
 {
-	tree_broken(tree);
+	tree_broken(tree, 0, 0);
 	tree_connected(tree, false);
 	learn_data("/a", &some_stat, LARGE);
 	now += TTL;
@@ -1033,7 +1247,7 @@ START_TEST(nothing_is_marked_without_a_watch)
 	struct bytes *data = bytes_new("ours", 4);
 	struct tree_mark mark;
 
-	tree_broken(tree);
+	tree_broken(tree, 0, 0);
 	tree_connected(tree, false);
 	mark = tree_mark(tree, "/a");
 	ck_assert_uint_eq(mark.serial, 0);
@@ -1139,7 +1353,7 @@ START_TEST(names_are_not_wanted_of_whom_they_are_of_no_use)
 	learn_data("/large", &large, 0);
 	for (int i = 0; i < 5; i++)
 		ck_assert(!wants_names("/large/1", NULL));
-	tree_broken(tree);
+	tree_broken(tree, 0, 0);
 	tree_connected(tree, false);
 	learn_data("/d", &some_stat, 0);
 	for (int i = 0; i < 5; i++)
@@ -1713,7 +1927,7 @@ static void lose_connection(void)
 	for (int i = 0; i < PATHS * TREE_QUERIES; i++)
 		model.asked[i / TREE_QUERIES][i % TREE_QUERIES].is_handled = false;
 	if (model.is_connected)
-		tree_broken(tree);
+		tree_broken(tree, 0, 0);
 	model.is_connected = false;
 	model.has_replied = false;
 	model.last_path = -1;
@@ -1741,7 +1955,7 @@ static void claim_last_event(void)
 static void start_model(size_t limit, bool has_secrets)
 {
 	start_limited(limit);
-	tree_broken(tree);
+	tree_broken(tree, 0, 0);
 	lose_connection();
 	memset(&model, 0, sizeof(model));
 	model.state.exists[0] = true;
@@ -1972,6 +2186,17 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, event_of_another_changes_nothing);
 	tcase_add_test(tcase, nothing_is_served_once_the_stream_broke);
 	tcase_add_test(tcase, unchanged_contents_are_verified);
+	tcase_add_test(tcase, what_was_known_is_recalled_in_an_outage);
+	tcase_add_test(tcase, nothing_is_recalled_for_who_does_not_take_it);
+	tcase_add_test(tcase, nothing_is_recalled_unless_it_is_let);
+	tcase_add_test(tcase, who_waits_when_the_outage_begins_is_answered);
+	tcase_add_test(tcase, what_is_too_old_is_an_error);
+	tcase_add_test(tcase, what_changed_is_not_recalled);
+	tcase_add_test(tcase, only_the_last_epoch_is_recalled);
+	tcase_add_test(tcase, distrust_ends_what_is_recalled);
+	tcase_add_test(tcase, what_only_nobody_vouches_for_is_recalled_from_a_silent_server);
+	tcase_add_test(tcase, name_that_is_asked_for_is_remembered_not_to_be_there);
+	tcase_add_test(tcase, newer_names_know_better_than_an_absence);
 	tcase_add_test(tcase, changed_contents_are_read_again);
 	tcase_add_test(tcase, listing_is_verified_by_any_stat);
 	tcase_add_test(tcase, data_is_verified_by_a_listing);

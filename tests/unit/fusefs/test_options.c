@@ -414,7 +414,7 @@ START_TEST(help_is_answered)
 {
 	static const char *const expected[] = { "Usage: zkfs ", "acl=", "allow_other",
 		"auth_file=", "cache_size=", "debug", "max_data=", "nosymlinks", "notify=", "ro, rw",
-		"session_timeout=", "strict", "timeout=", "ttl=", "ZKFS_SERVERS" };
+		"session_timeout=", "stale=", "strict", "timeout=", "ttl=", "ZKFS_SERVERS" };
 
 	PARSE("zkfs", "--help");
 	ck_assert_int_eq(outcome, OPTIONS_DONE);
