@@ -12,7 +12,11 @@
 #include "cache/util/clock.h"
 #include "cache/util/log.h"
 
-enum { WAITING_MS = 100, RETRY_MS = 1000 };
+enum {
+	WAITING_MS = 100,
+	RETRY_MS = 1000,
+	ANSWER_FIRST = 400, /* ms that a server may take to take us in, doubled each time that it has not */
+};
 
 struct session {
 	char *servers;
@@ -27,6 +31,7 @@ struct session {
 	zhandle_t *closing; /* being closed: what it still tells does not count */
 	int users;	    /* of handle, by session_get */
 	struct session_info info;
+	clientid_t client; /* of the session info.id */
 	bool is_connected;
 	bool has_expired;
 	bool is_stopping;
@@ -107,7 +112,8 @@ static void note_session(struct session *session, zhandle_t *handle, const struc
 		(void)snprintf(text, sizeof(text), server->sa_family == AF_INET6 ? "[%.53s]:%s" : "%.55s:%s", host,
 			port);
 	pthread_mutex_lock(&session->lock);
-	session->info.id = zoo_client_id(handle)->client_id;
+	session->client = *zoo_client_id(handle);
+	session->info.id = session->client.client_id;
 	session->info.timeout = zoo_recv_timeout(handle);
 	memcpy(session->info.server, text, sizeof(text));
 	pthread_mutex_unlock(&session->lock);
@@ -156,11 +162,18 @@ static void on_session_event(zhandle_t *handle, int type, int state, const char 
 
 /* --- The keeper --- */
 
+/* For the session that there is, if there is one. */
 static void open_handle(struct session *session)
 {
-	zhandle_t *handle = zookeeper_init2(session->servers, on_session_event, session->session_timeout, NULL, session,
-		0, log_library);
+	clientid_t client = { 0 };
+	zhandle_t *handle;
 
+	pthread_mutex_lock(&session->lock);
+	if (session->info.id)
+		client = session->client;
+	pthread_mutex_unlock(&session->lock);
+	handle = zookeeper_init2(session->servers, on_session_event, session->session_timeout,
+		client.client_id ? &client : NULL, session, 0, log_library);
 	if (!handle) {
 		log_debug("zookeeper_init failed for '%s': %s", session->servers, strerror(errno));
 		return;
@@ -197,6 +210,31 @@ static void close_handle(struct session *session)
 	session->handlers.closed(session->handlers.arg);
 }
 
+/* How long a server may take to take us in, and since when one does; 0: none does. */
+struct patience {
+	int64_t since;
+	int ms;
+};
+
+/* Whether the server has had its time. One that gets the connection while it loads its tree never answers, nor closes it (ZooKeeper
+ * 3.8.0), and libzookeeper would wait for two thirds of the session's timeout. One that is only slow has more time each time. */
+static bool is_stuck(struct session *session, struct patience *patience)
+{
+	int64_t now = clock_now();
+	bool is_asking;
+
+	pthread_mutex_lock(&session->lock);
+	is_asking = session->handle && zoo_state(session->handle) == ZOO_ASSOCIATING_STATE;
+	pthread_mutex_unlock(&session->lock);
+	if (!is_asking || !patience->since)
+		patience->since = is_asking ? now : 0;
+	if (!is_asking || now - patience->since < patience->ms)
+		return false;
+	patience->since = 0;
+	patience->ms *= 2;
+	return patience->ms < session->session_timeout;
+}
+
 static void wait_locked(struct session *session, int ms)
 {
 	const struct timespec until = clock_at(clock_now() + ms);
@@ -207,6 +245,7 @@ static void wait_locked(struct session *session, int ms)
 static void *keep(void *arg)
 {
 	struct session *session = arg;
+	struct patience patience = { 0, ANSWER_FIRST };
 	int retry_ms = 0;
 
 	pthread_mutex_lock(&session->lock);
@@ -215,12 +254,13 @@ static void *keep(void *arg)
 
 		if (session->is_connected) {
 			retry_ms = 0;
+			patience = (struct patience){ 0, ANSWER_FIRST };
 			pthread_cond_wait(&session->changed, &session->lock);
 			continue;
 		}
 		pthread_mutex_unlock(&session->lock);
 		session->handlers.waiting(session->handlers.arg);
-		if (is_useless && retry_ms <= 0) {
+		if ((is_useless && retry_ms <= 0) || (!is_useless && is_stuck(session, &patience))) {
 			close_handle(session);
 			open_handle(session);
 			retry_ms = RETRY_MS;
