@@ -664,6 +664,8 @@ static void on_state_changed(void *arg)
 	struct cache *cache = arg;
 
 	locks_session(cache->locks);
+	if (!session_is_connected(cache->session))
+		writer_lost(cache->writer);
 	if (cache->state_changed)
 		cache->state_changed(cache->state_arg);
 }

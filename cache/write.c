@@ -17,6 +17,8 @@
  * server drop the connection and fail every request in flight. */
 enum { PACKET_MAX = 0xfffff - 4096, STEP_OVERHEAD = 128 };
 
+enum { MOMENT = 100 /* ms: see writer_waiting */ };
+
 enum { DIGITS_MAX = 11 }; /* of a sequential name: "%010d", beyond 2^31 with a sign */
 
 struct change {
@@ -42,6 +44,7 @@ struct writer {
 	pthread_mutex_t lock;	/* a leaf, over the members below */
 	struct change *waiting; /* for a connection */
 	struct change *sent;
+	int64_t lost_at; /* ms: when there was a connection last; 0: there is one, or never was */
 	bool is_closed;
 };
 
@@ -516,11 +519,32 @@ void writer_connected(struct writer *writer)
 	pthread_mutex_lock(&writer->lock);
 	waiting = writer->waiting;
 	writer->waiting = NULL;
+	writer->lost_at = 0;
 	pthread_mutex_unlock(&writer->lock);
 	DL_FOREACH_SAFE (waiting, change, next) {
 		DL_DELETE(waiting, change);
 		send_or_wait(writer, change);
 	}
+}
+
+void writer_lost(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	if (!writer->lost_at)
+		writer->lost_at = clock_now();
+	pthread_mutex_unlock(&writer->lock);
+}
+
+/* When it has waited long enough. Nobody waits for a mere question (settle.c), and it is only to be asked once there is a connection. */
+static int64_t deadline_of(const struct change *change)
+{
+	const struct writer *writer = change->writer;
+	bool is_question = change->count == 1 && change->steps[0].verb == WRITE_CHECK;
+	int64_t deadline = change->asked_at + writer->timeout;
+
+	if (!is_question && writer->lost_at && writer->lost_at + writer->timeout < deadline)
+		deadline = writer->lost_at + writer->timeout;
+	return deadline > change->asked_at + MOMENT ? deadline : change->asked_at + MOMENT;
 }
 
 void writer_waiting(struct writer *writer)
@@ -530,11 +554,12 @@ void writer_waiting(struct writer *writer)
 
 	do {
 		pthread_mutex_lock(&writer->lock);
-		late = writer->waiting;
-		if (late && late->asked_at + writer->timeout <= now)
+		DL_FOREACH (writer->waiting, late) {
+			if (deadline_of(late) <= now)
+				break;
+		}
+		if (late)
 			DL_DELETE(writer->waiting, late);
-		else
-			late = NULL;
 		pthread_mutex_unlock(&writer->lock);
 		if (late)
 			end_with_error(late, -ETIMEDOUT, false);

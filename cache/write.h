@@ -52,6 +52,7 @@ void writer_count(struct writer *writer, size_t *waiting, size_t *sent);
 
 /* What the session tells (see session_handlers). */
 void writer_connected(struct writer *writer);
+void writer_lost(struct writer *writer); /* the connection */
 void writer_closed(struct writer *writer);
 void writer_waiting(struct writer *writer);
 

@@ -508,6 +508,39 @@ static enum verdict take_quantity(const struct quantity *quantity, const char *t
 	return MISUSED;
 }
 
+/* A number of seconds that the kernel keeps; 0: there is none. */
+static int kernel_seconds(const char *name)
+{
+	unsigned int seconds = 0;
+	char path[64];
+	FILE *in;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/fs/fuse/%s", name);
+	in = fopen(path, "re");
+	if (!in)
+		return 0; /* before Linux 6.15 */
+	if (fscanf(in, "%u", &seconds) != 1 || seconds > DAY_MS / 1000)
+		seconds = 0;
+	(void)fclose(in);
+	return (int)seconds;
+}
+
+/* If an answer takes longer than that, the kernel ends the mount (init_server_timeout in fs/fuse/inode.c). */
+static void bound_timeout(struct options *options)
+{
+	enum { SPARE_MS = 2000 };
+	int preset = kernel_seconds("default_request_timeout");
+	int max = kernel_seconds("max_request_timeout");
+	int limit = 1000 * (preset && (!max || preset < max) ? preset : max);
+	int most = limit > 2 * SPARE_MS ? limit - SPARE_MS : limit / 2;
+
+	if (!limit || options->timeout <= most)
+		return;
+	log_warning("calls wait for %g s at most, not %g: the kernel ends mounts that take %d s to answer",
+		most / 1000.0, options->timeout / 1000.0, limit / 1000);
+	options->timeout = most;
+}
+
 static enum verdict take_quantities(const struct words *words, struct options *options)
 {
 	uint64_t values[QUANTITIES];
@@ -523,6 +556,7 @@ static enum verdict take_quantities(const struct words *words, struct options *o
 	options->session_timeout = (int)values[SESSION_TIMEOUT];
 	options->timeout = (int)(words->quantities[TIMEOUT] ? values[TIMEOUT] : values[SESSION_TIMEOUT]);
 	options->ttl = (int)values[TTL];
+	bound_timeout(options);
 	return FINE;
 }
 

@@ -15,6 +15,22 @@
  * programs expect EINTR of a file. One that is being killed is let go at once. */
 enum { INTERRUPT_GRACE_MS = 1000 };
 
+/* Requests that a thread makes one right after the other are one call of its program: if one has waited, the next may wait for what is
+ * left of the timeout. That is always enough for a server that answers; and together it is no second more than the timeout. */
+enum {
+	LONG_MS = 200,	     /* what is less was no waiting */
+	SAME_CALL_MS = 100,  /* from one to the next */
+	LEFT_MS = 800,	     /* may be left at least, beyond the timeout, */
+	LEFT_LEAST_MS = 100, /* and in any case */
+	WAITS_MAX = 64,	     /* are remembered, the latest */
+};
+
+/* A thread whose request was answered after some time. */
+struct wait {
+	pid_t caller; /* a thread id */
+	int64_t since, ended;
+};
+
 /* So many are remembered, the latest. */
 enum { STALE_MAX = 64 };
 
@@ -40,6 +56,9 @@ struct pendings {
 	uint64_t last_id;
 	bool is_idle; /* the thread must be told when there is something in waiting */
 	bool is_stopping;
+	struct wait waits[WAITS_MAX];
+	unsigned int last_wait;
+	int64_t waited_at; /* ms: when the last of them ended */
 	struct stale stale[STALE_MAX];
 	unsigned int last_stale;
 
@@ -64,6 +83,45 @@ static void claim_locked(struct pendings *pendings, struct pending *pending)
 	pending->is_answered = true;
 }
 
+/* One that is patient waits for another program, and not for a server. */
+static void note_wait_locked(struct pendings *pendings, const struct pending *pending)
+{
+	int64_t now = clock_now();
+
+	if (!pending->caller || pending->let_go || now - pending->started < LONG_MS)
+		return;
+	pendings->waits[pendings->last_wait++ % WAITS_MAX] =
+		(struct wait){ .caller = pending->caller, .since = pending->since, .ended = now };
+	pendings->waited_at = now;
+}
+
+/* Since when the call of a program waits that the request is part of, which comes now. */
+static int64_t call_began_locked(const struct pendings *pendings, const struct pending *pending, int64_t now)
+{
+	int64_t since = now;
+
+	if (now - pendings->waited_at > SAME_CALL_MS)
+		return since;
+	for (size_t i = 0; i < WAITS_MAX; i++) {
+		const struct wait *wait = &pendings->waits[i];
+
+		if (wait->caller == pending->caller && now - wait->ended <= SAME_CALL_MS && wait->since < since)
+			since = wait->since;
+	}
+	return since;
+}
+
+static int64_t deadline_locked(const struct pendings *pendings, int64_t since, int64_t now)
+{
+	int64_t deadline = since + pendings->timeout;
+
+	if (since == now)
+		return deadline;
+	if (deadline < now + LEFT_MS)
+		deadline = now < since + pendings->timeout ? now + LEFT_MS : since + pendings->timeout + LEFT_MS;
+	return deadline < now + LEFT_LEAST_MS ? now + LEFT_LEAST_MS : deadline;
+}
+
 /* The completion has come. Whether it is the one to answer. */
 static bool claim(struct pending *pending)
 {
@@ -72,8 +130,10 @@ static bool claim(struct pending *pending)
 
 	pthread_mutex_lock(&pendings->lock);
 	is_ours = !pending->is_answered;
-	if (is_ours)
+	if (is_ours) {
 		claim_locked(pendings, pending);
+		note_wait_locked(pendings, pending);
+	}
 	pthread_mutex_unlock(&pendings->lock);
 	return is_ours;
 }
@@ -312,6 +372,22 @@ size_t pendings_count(struct pendings *pendings)
 	return count;
 }
 
+/* Puts it where it belongs: mostly last. */
+static void wait_locked(struct pendings *pendings, struct pending *pending)
+{
+	struct pending *later = NULL;
+
+	if (pendings->waiting && pendings->waiting->prev->deadline > pending->deadline)
+		DL_FOREACH (pendings->waiting, later) {
+			if (later->deadline > pending->deadline)
+				break;
+		}
+	if (later)
+		DL_PREPEND_ELEM(pendings->waiting, later, pending);
+	else
+		DL_APPEND(pendings->waiting, pending);
+}
+
 static struct pending *start(fuse_req_t req, pending_let_go_cb *let_go)
 {
 	struct mount *mount = fuse_req_userdata(req);
@@ -340,13 +416,15 @@ static struct pending *start(fuse_req_t req, pending_let_go_cb *let_go)
 	pthread_mutex_lock(&pendings->lock);
 	came_early = pending->is_interrupted;
 	pending->is_interrupted = false;
-	pending->deadline = clock_now() + pendings->timeout;
+	pending->started = clock_now();
+	pending->since = call_began_locked(pendings, pending, pending->started);
+	pending->deadline = deadline_locked(pendings, pending->since, pending->started);
 	DL_DELETE(pendings->starting, pending);
 	if (let_go)
 		DL_APPEND(pendings->patient, pending);
 	else
-		DL_APPEND(pendings->waiting, pending);
-	if (pendings->is_idle && !let_go)
+		wait_locked(pendings, pending);
+	if (!let_go && (pendings->is_idle || pendings->waiting == pending))
 		pthread_cond_signal(&pendings->changed);
 	pthread_mutex_unlock(&pendings->lock);
 	if (came_early)

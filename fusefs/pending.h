@@ -34,7 +34,9 @@ struct pending {
 	fuse_req_t req;
 	uint64_t id;
 	pid_t caller;		   /* a thread id; 0: in another pid namespace */
-	int64_t deadline;	   /* ms */
+	int64_t since;		   /* ms: when the first request of its call came, */
+	int64_t started;	   /* and when this one did; */
+	int64_t deadline;	   /* and until when it may wait */
 	pending_let_go_cb *let_go; /* NULL: it is not patient */
 	bool is_unwanted;	   /* was interrupted, and is patient */
 	bool is_interrupted;	   /* is in the list of those, or, while it starts, will be */
@@ -44,7 +46,7 @@ struct pending {
 
 struct pendings;
 
-/* timeout: ms that a request may wait. Starts a thread. NULL: errno says why. */
+/* timeout: ms that a request may wait, and a call of a program with all its requests together, but for a second. Starts a thread. NULL: errno says why. */
 struct pendings *pendings_new(int timeout);
 
 /* Ends the thread. No request may be pending. NULL is fine. */

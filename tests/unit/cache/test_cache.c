@@ -128,6 +128,11 @@ void writer_connected(struct writer *writer)
 	(void)writer;
 }
 
+void writer_lost(struct writer *writer)
+{
+	(void)writer;
+}
+
 void writer_closed(struct writer *writer)
 {
 	(void)writer;
@@ -158,6 +163,12 @@ void session_stop(struct session *session)
 void session_free(struct session *session)
 {
 	(void)session;
+}
+
+bool session_is_connected(struct session *session)
+{
+	(void)session;
+	return true;
 }
 
 void session_look(struct session *session, struct session_info *info)

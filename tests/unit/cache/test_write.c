@@ -262,6 +262,37 @@ START_TEST(change_waits_for_a_connection)
 }
 END_TEST
 
+START_TEST(change_waits_only_for_a_moment_in_a_long_outage)
+{
+	static struct end first, second, anew;
+
+	below.is_connected = false;
+	writer_lost(writer);
+	below.now += TIMEOUT / 2;
+	submit("/a", &first);
+	below.now += TIMEOUT / 2;
+	writer_waiting(writer);
+	check_end(&first, -ETIMEDOUT, false);
+	submit("/b", &second);
+	writer_waiting(writer);
+	ck_assert_int_eq(second.times, 0);
+	below.now += 100;
+	writer_waiting(writer);
+	check_end(&second, -ETIMEDOUT, false);
+	below.is_connected = true;
+	writer_connected(writer);
+	below.is_connected = false;
+	writer_lost(writer);
+	submit("/c", &anew);
+	below.now += TIMEOUT - 1;
+	writer_waiting(writer);
+	ck_assert_int_eq(anew.times, 0);
+	below.now++;
+	writer_waiting(writer);
+	check_end(&anew, -ETIMEDOUT, false);
+}
+END_TEST
+
 START_TEST(change_that_an_expired_session_refuses_waits_for_the_next)
 {
 	static struct end end;
@@ -419,6 +450,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, change_is_sent_and_answered);
 	tcase_add_test(tcase, answer_that_is_lost_is_unknown);
 	tcase_add_test(tcase, change_waits_for_a_connection);
+	tcase_add_test(tcase, change_waits_only_for_a_moment_in_a_long_outage);
 	tcase_add_test(tcase, change_that_an_expired_session_refuses_waits_for_the_next);
 	tcase_add_test(tcase, behind_an_overdue_answer_nothing_is_sent);
 	tcase_add_test(tcase, answer_is_not_overdue_before_the_change_was_sent);

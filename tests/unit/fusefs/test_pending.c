@@ -373,6 +373,33 @@ START_TEST(nobody_waits_longer_than_the_timeout)
 }
 END_TEST
 
+/* Of requests that the same thread makes one after the other, if the first has waited. */
+START_TEST(call_with_two_requests_has_one_timeout)
+{
+	enum { TIMEOUT = 1500, WAIT_NS = 900000000 };
+	const struct timespec wait = { .tv_nsec = WAIT_NS };
+	struct pending *first, *second, *other;
+	struct fuse_req others;
+	int64_t since;
+
+	start_waiting_for(TIMEOUT);
+	others = req;
+	others.ctx.pid++;
+	first = start();
+	since = first->since;
+	(void)nanosleep(&wait, NULL);
+	pending_fail(first, -ENOENT);
+	second = start();
+	ck_assert_int_eq(second->since, since);
+	ck_assert_int_le(second->deadline, second->since + TIMEOUT + 1000);
+	ck_assert_int_ge(second->deadline, second->started + 100);
+	other = pending_start(&others);
+	ck_assert_int_eq(other->deadline, other->started + TIMEOUT);
+	pending_fail(other, -ENOENT);
+	pending_fail(second, -ENOENT);
+}
+END_TEST
+
 START_TEST(each_has_its_own_time)
 {
 	enum { COUNT = 10 };
@@ -765,6 +792,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tcase, what_the_kernel_does_not_hear_is_taken_back);
 	tcase_add_test(tcase, lack_of_memory_is_the_answer);
 	tcase_add_loop_test(tcase, nobody_waits_longer_than_the_timeout, 0, 6);
+	tcase_add_test(tcase, call_with_two_requests_has_one_timeout);
 	tcase_add_test(tcase, each_has_its_own_time);
 	tcase_add_loop_test(tcase, unseen_caller_is_let_go_at_once, 0, 6);
 	tcase_add_test(tcase, caller_with_a_handler_may_wait_a_little);
