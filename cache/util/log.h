@@ -1,5 +1,6 @@
 /* Messages for whoever runs the daemon: standard error in the foreground, syslog behind a terminal. Safe from any thread.
- * Wording as git's: lower case, no full stop, what failed first, the subject in single quotes. */
+ * Of messages of the same format, twenty come at once and then one a minute, which says how many were left out: an outage that
+ * lasts must not fill a disk. With a debug log all are said. Wording as git's: lower case, no full stop, what failed first, the subject in single quotes. */
 #ifndef ZKFS_CACHE_UTIL_LOG_H
 #define ZKFS_CACHE_UTIL_LOG_H
 

