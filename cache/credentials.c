@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static int add(struct credentials *credentials, const char *scheme, const char *id)
@@ -73,13 +75,24 @@ static int read_lines(FILE *in, const char *file, struct credentials *credential
 	return err < 0 ? err : 0;
 }
 
+/* Where cores go to a program, no limit counts; and what may not be dumped may not be looked into by other processes of the user. */
+static void make_no_cores(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
 int credentials_read(const char *file, struct credentials *credentials, char *reason, size_t reason_size)
 {
 	struct stat stat;
-	FILE *in = fopen(file, "re");
+	FILE *in;
 	int err;
 
+	make_no_cores();
 	memset(credentials, 0, sizeof(*credentials));
+	in = fopen(file, "re");
 	if (!in || fstat(fileno(in), &stat) < 0) {
 		err = -errno;
 		(void)snprintf(reason, reason_size, "cannot read auth_file '%s': %s", file, strerror(-err));

@@ -16,7 +16,7 @@ struct credentials {
 
 /* Reads a file of lines "SCHEME CREDENTIAL" (the words of zkCli's addauth; blank lines and lines beginning with '#' are left
  * out). 0, or -errno with one line for the user in reason: the file cannot be read, others than its owner can (-EPERM),
- * or a line is not of the form (-EINVAL). On failure credentials is empty. */
+ * or a line is not of the form (-EINVAL). On failure credentials is empty. From then on the process leaves no core when it crashes. */
 int credentials_read(const char *file, struct credentials *credentials, char *reason, size_t reason_size);
 
 /* Wipes and frees. */

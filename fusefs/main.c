@@ -342,6 +342,12 @@ static void fill_standard_files(void)
 		(void)close(fd);
 }
 
+/* With another's rights everything that a user can say here, servers, credentials, a mount point, would be done in that one's name. */
+static bool is_set_uid(void)
+{
+	return getuid() != geteuid() || getgid() != getegid();
+}
+
 int main(int argc, char **argv)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
@@ -350,6 +356,10 @@ int main(int argc, char **argv)
 	enum options_outcome outcome;
 
 	fill_standard_files();
+	if (is_set_uid()) {
+		(void)fprintf(stderr, "zkfs: must not be installed set-uid or set-gid; to mount, fusermount3 is\n");
+		return EXIT_FAILURE;
+	}
 	if (verbs_has(argc, argv))
 		return verbs_run(argc, argv);
 	bound_memory();

@@ -50,9 +50,9 @@ def processor():
 
 def attempt(act):
     try:
-        act()
+        return act()
     except OSError:
-        return
+        return None
 
 
 def write(name, text):
@@ -120,7 +120,7 @@ with Servers() as own, client() as zk, Foreground('mnt', '-o', 'timeout=2,stale=
         back.set('/config', b'as it is')
         back.create('/many/new', b'x')
         wait_until(60, lambda: read('.zkfs/state').strip() == 'connected', 'the session')
-        wait_until(60, lambda: read('config') == 'as it is', 'the new contents')
+        wait_until(60, lambda: attempt(lambda: read('config')) == 'as it is', 'the new contents')
         expect_eq(len(os.listdir(f'{mnt.path}/many')), 21, 'the new listing')
         write('state', 'after')
         expect_eq(back.get('/state')[0], b'after', 'what is written afterwards')
