@@ -97,6 +97,7 @@ static void forget(struct lockdir *dir)
 
 static void lockdir_free(struct locks *locks, struct lockdir *dir)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow uthash through HASH_ITER */
 	HASH_DEL(locks->dirs, dir);
 	lock_queue_release(&dir->queue);
 	free(dir);
