@@ -186,7 +186,7 @@ bench_of = $(addprefix $(BUILD)/tests/bench/,$(addsuffix .o,$(1)))
 bench: $(addprefix $(BUILD)/,zkfs bench/bare bench/files bench/nullfs)
 	tests/bench/run --build $(BUILD) $(BENCH)
 
-$(BUILD)/bench/bare: $(call bench_of,bare client walk requests remote timing tree)
+$(BUILD)/bench/bare: $(call bench_of,bare client walk requests lock remote timing tree)
 $(BUILD)/bench/files: $(call bench_of,files timing tree)
 $(BUILD)/bench/nullfs: $(call bench_of,nullfs)
 $(BUILD)/bench/%:

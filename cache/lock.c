@@ -754,6 +754,7 @@ void locks_tick(struct locks *locks)
 
 struct test {
 	struct locks *locks;
+	char *parent;
 	struct lock_node what;
 	cache_tested_cb *done;
 	void *arg;
@@ -762,6 +763,18 @@ struct test {
 	struct lock_id id;
 };
 
+static void test_free(struct test *test)
+{
+	free(test->parent);
+	free(test);
+}
+
+static void test_fail(struct test *test, int error)
+{
+	test->done(error, NULL, test->arg);
+	test_free(test);
+}
+
 static void tested(struct lock_message *message)
 {
 	struct test *test = (struct test *)((char *)message - offsetof(struct test, message));
@@ -769,12 +782,26 @@ static void tested(struct lock_message *message)
 	if (test->id.instance == test->locks->instance)
 		test->obstacle.pid = claimant_pid(test->locks, test->id.owner);
 	test->done(0, &test->obstacle, test->arg);
-	free(test);
+	test_free(test);
 }
 
 static bool is_holding(const struct lock_queue *queue, size_t index)
 {
 	return lock_judge(&queue->nodes[index], NULL, 0, queue->nodes, queue->count).blocker == queue->count;
+}
+
+/* It waits for what the owner holds, who has therefore nothing to fear from it. */
+static bool waits_for_owner(const struct lock_queue *queue, size_t index, const struct lock_node *owner)
+{
+	const struct lock_node *node = &queue->nodes[index];
+
+	for (size_t i = 0; i < queue->count; i++) {
+		const struct lock_node *other = &queue->nodes[i];
+
+		if (lock_has_same_owner(other, owner) && other->number < node->number && lock_conflicts(other, node))
+			return true;
+	}
+	return false;
 }
 
 /* The one of those who hold that begins first, or, should there be none, of those who wait and would be served before. */
@@ -787,7 +814,7 @@ static size_t find_obstacle(const struct lock_queue *queue, const struct lock_no
 		const struct lock_node *node = &queue->nodes[i];
 		bool holds;
 
-		if (!lock_conflicts(node, what) || lock_has_same_owner(node, what))
+		if (!lock_conflicts(node, what) || lock_has_same_owner(node, what) || waits_for_owner(queue, i, what))
 			continue;
 		holds = is_holding(queue, i);
 		if (best == queue->count || (holds && !best_holds) ||
@@ -830,8 +857,7 @@ static void test_listed(const struct stream_reply *reply, void *arg)
 	size_t found;
 
 	if (reply->error && reply->error != -ENOENT) {
-		test->done(reply->error, NULL, test->arg);
-		free(test);
+		test_fail(test, reply->error);
 		return;
 	}
 	if (!reply->error && lock_queue_fill(&queue, reply->children)) {
@@ -851,26 +877,37 @@ static void test_listed(const struct stream_reply *reply, void *arg)
 	locks_post(test->locks, &test->message);
 }
 
+/* Everything that was done before somebody asked is in the listing now, whichever server it is from: locks, and the end of attempts. */
+static void test_fenced(int error, void *arg)
+{
+	struct test *test = arg;
+
+	if (!error)
+		error = stream_send(test->locks->cache->stream, STREAM_CHILDREN, test->parent, test_listed, test);
+	if (error)
+		test_fail(test, error);
+}
+
 int cache_test_lock(struct cache *cache, const struct lock_request *request, cache_tested_cb *done, void *arg)
 {
 	struct test *test = calloc(1, sizeof(*test));
-	char *parent = lock_parent(&request->place);
 	int err = -ENOMEM;
 
-	if (test && parent) {
-		*test = (struct test){ .locks = cache->locks,
-			.what = { .order = LOCK_ORDER_RECORD,
-				.is_exclusive = request->is_exclusive,
-				.first = request->first,
-				.last = request->last,
-				.id = { .instance = cache->locks->instance, .owner = request->place.owner } },
-			.done = done,
-			.arg = arg };
-		err = stream_send(cache->stream, STREAM_CHILDREN, parent, test_listed, test);
-	}
-	free(parent);
+	if (!test)
+		return err;
+	*test = (struct test){ .locks = cache->locks,
+		.parent = lock_parent(&request->place),
+		.what = { .order = LOCK_ORDER_RECORD,
+			.is_exclusive = request->is_exclusive,
+			.first = request->first,
+			.last = request->last,
+			.id = { .instance = cache->locks->instance, .owner = request->place.owner } },
+		.done = done,
+		.arg = arg };
+	if (test->parent)
+		err = stream_fence(cache->stream, 0, STREAM_AT_ONCE, test_fenced, test);
 	if (err)
-		free(test);
+		test_free(test);
 	return err;
 }
 

@@ -3,6 +3,7 @@
  *     bare HOST:PORT find|cat PATH WINDOW LIMIT
  *     bare HOST:PORT exists|get PATH COUNT WINDOW FILES
  *     bare HOST:PORT set|create|delete PATH COUNT WINDOW
+ *     bare HOST:PORT lock|lock3 PATH COUNT
  *     bare HOST:PORT visible|modified|created PATH COUNT FILE
  *     bare HOST:PORT watched|reread PATH COUNT
  *     bare HOST:PORT make|remove PATH FILES
@@ -38,6 +39,11 @@ static void run_requests(const struct words *words)
 	while (strcmp(words->mode, names[request]) != 0)
 		request++;
 	requests(words->zh, request, words->path, words->numbers[0], words->numbers[1], words->numbers[2]);
+}
+
+static void run_lock(const struct words *words)
+{
+	take_lock(words->zh, words->path, words->numbers[0], strcmp(words->mode, "lock3") == 0);
 }
 
 static void run_visible(const struct words *words)
@@ -86,6 +92,8 @@ static const struct mode {
 	{ "set", run_requests, 2, false },
 	{ "create", run_requests, 2, false },
 	{ "delete", run_requests, 2, false },
+	{ "lock", run_lock, 1, false },
+	{ "lock3", run_lock, 1, false },
 	{ "visible", run_visible, 1, true },
 	{ "modified", run_modified, 1, true },
 	{ "created", run_created, 1, true },

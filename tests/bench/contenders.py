@@ -62,6 +62,7 @@ class Setting:
         stack.callback(shutil.rmtree, self.tmpfs)
         for name in who:
             os.makedirs(os.path.join(self.tmpfs, "new", name))
+            os.makedirs(os.path.join(self.tmpfs, "locks", name))
         os.mkdir(os.path.join(self.tmpfs, "tree"))
         with open(os.path.join(self.tmpfs, "file"), "wb") as file:
             file.write(b"x" * SIZE)
@@ -74,6 +75,7 @@ class Setting:
         self.client.create(self.znode)
         for name in who:
             self.client.ensure_path("%s/new/%s" % (self.znode, name))
+            self.client.ensure_path("%s/locks/%s" % (self.znode, name))
         self.client.create(self.znode + "/file", b"x" * SIZE)
         run([self.bare, self.servers, "make", self.znode + "/tree", str(self.files)])
 
@@ -161,6 +163,15 @@ class Directory:
 
     def unlink(self):
         return self.operations("unlink", "new/" + self.name, WRITES)
+
+    def lock(self):
+        return self.operations("lock", "file", WRITES)
+
+    def lock_directory(self):
+        return self.operations("lock", "locks/" + self.name + "/.data", WRITES)
+
+    def lock_directory_1(self):
+        return self.lock_directory()
 
 
 class Mount(Directory):
@@ -276,7 +287,10 @@ class Bare:
             "unlink": ("delete", "/new/" + self.name, WRITES, self.window),
         }
         if self.window == 1:
+            locks = "/locks/" + self.name
             modes.update(visible=("reread", "/file", CHANGES), modified=("watched", "/file", CHANGES))
+            modes.update({"lock": ("lock", locks, WRITES), "lock-directory": ("lock3", locks, WRITES),
+                          "lock-directory-1": ("lock", locks, WRITES)})
         if step not in modes:
             return None
         mode, place, *numbers = modes[step]

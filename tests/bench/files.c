@@ -9,6 +9,7 @@
  *     files overwrite FILE COUNT             open(O_WRONLY | O_TRUNC), write, close of a file that is there
  *     files create DIRECTORY COUNT           open(O_WRONLY | O_CREAT), write, close of new names
  *     files unlink DIRECTORY COUNT           removes what create made
+ *     files lock FILE COUNT                  flock(LOCK_EX) and flock(LOCK_UN) of one that is open, and made if need be
  *
  * Prints what one took, in seconds: median, 99th percentile and mean. */
 #include <dirent.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,6 +148,22 @@ static void unlink_one(int number, void *arg)
 		die(path);
 }
 
+static void lock_one(int number, void *arg)
+{
+	const struct target *target = arg;
+
+	(void)number;
+	if (flock(target->fd, LOCK_EX) || flock(target->fd, LOCK_UN))
+		die(target->path);
+}
+
+static void open_locked(struct target *target)
+{
+	target->fd = open(target->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (target->fd < 0)
+		die(target->path);
+}
+
 static void make(const char *top, int files)
 {
 	char path[TREE_PATH];
@@ -164,17 +182,19 @@ static void make(const char *top, int files)
 static const struct mode {
 	const char *name;
 	int words;
+	void (*open)(struct target *target);
 	void (*one)(int number, void *arg);
 } modes[] = {
-	{ "make", 4, NULL },
-	{ "stat", 5, stat_one },
-	{ "absent", 5, absent_one },
-	{ "read", 5, read_one },
-	{ "pread", 5, pread_one },
-	{ "list", 5, list_one },
-	{ "overwrite", 4, overwrite_one },
-	{ "create", 4, create_one },
-	{ "unlink", 4, unlink_one },
+	{ "make", 4, NULL, NULL },
+	{ "stat", 5, open_target, stat_one },
+	{ "absent", 5, open_target, absent_one },
+	{ "read", 5, open_target, read_one },
+	{ "pread", 5, open_target, pread_one },
+	{ "list", 5, open_target, list_one },
+	{ "overwrite", 4, NULL, overwrite_one },
+	{ "create", 4, NULL, create_one },
+	{ "unlink", 4, NULL, unlink_one },
+	{ "lock", 4, open_locked, lock_one },
 };
 
 int main(int argc, char **argv)
@@ -190,8 +210,8 @@ int main(int argc, char **argv)
 		target.files = argc > 4 ? atoi(argv[4]) : 1;
 		if (count < 1 || target.files < 1)
 			break;
-		if (argc > 4)
-			open_target(&target);
+		if (modes[i].open)
+			modes[i].open(&target);
 		if (modes[i].one)
 			timing_run(count, modes[i].one, &target);
 		else
@@ -199,7 +219,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	(void)fprintf(stderr,
-		"usage: files make|overwrite|create|unlink PATH COUNT\n"
+		"usage: files make|overwrite|create|unlink|lock PATH COUNT\n"
 		"       files stat|absent|read|pread|list PATH COUNT FILES\n");
 	return 2;
 }

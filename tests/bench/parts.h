@@ -18,6 +18,11 @@ void requests(zhandle_t *zh, enum request request, const char *path, int count, 
 void make_tree(zhandle_t *zh, const char *top, int files);
 void remove_tree(zhandle_t *zh, const char *top, int files);
 
+/* lock.c: takes a lock that nobody else wants, and gives it back, count times: makes an ephemeral sequential node (or, in one transaction,
+ * three, so that Kazoo and Curator can see it), lists the children, and removes what was made. Prints median, 99th percentile and
+ * mean. */
+void take_lock(zhandle_t *zh, const char *path, int count, bool is_threefold);
+
 /* remote.c: how long it takes, from the moment at which a znode is set or made on this session, until somebody sees it who is
  * not this session. Print median, 99th percentile and mean of count times; or "none" as soon as it takes two seconds. */
 

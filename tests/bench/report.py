@@ -17,6 +17,9 @@ STEPS = {
     "overwrite": ("overwrite", "µs", "one"),
     "create": ("create with contents", "µs", "one"),
     "unlink": ("unlink", "µs", "one"),
+    "lock": ("flock+unlock", "µs", "one"),
+    "lock-directory": ("flock+unlock of .data (bare: 3 nodes)", "µs", "one"),
+    "lock-directory-1": ("flock+unlock of .data (bare: 1 node)", "µs", "one"),
     "visible": ("set elsewhere to visible", "µs", None),
     "modified": ("set elsewhere to IN_MODIFY", "µs", None),
     "created": ("create elsewhere to IN_CREATE", "µs", None),
@@ -25,7 +28,7 @@ COLUMNS = ("zkfs", "tmpfs", "passthrough", "bare", "bare, 256", "Kazoo")
 WALKS = ("find", "cat", "grep")
 EVENTS = ("visible", "modified", "created")
 SCALES = {"ms": 1e3, "µs": 1e6, "bytes": 1}
-NAME, UNIT = 37, 6
+NAME, UNIT = 38, 6
 WIDTHS = [max(len(column), 7) + 3 for column in COLUMNS]
 PICTURES = {"svg": "svg noenhanced size 1200,{height} font 'sans,13' background 'white'",
             "png": "pngcairo noenhanced size 1200,{height} font 'sans,10'"}

@@ -52,7 +52,7 @@ class Kazoo:
         self.setting = setting
 
     def measure(self, step):
-        method = getattr(self, step.replace("+", "_"), None)
+        method = getattr(self, step.replace("+", "_").replace("-", "_"), None)
         if not method:
             return None
         with connected(self.setting.servers) as client:
@@ -99,6 +99,14 @@ class Kazoo:
 
     def unlink(self, client):
         return timed(OPERATIONS, lambda number: client.delete(self.new(number)))
+
+    def lock_directory_1(self, client):
+        def take(_number):
+            lock.acquire()
+            lock.release()
+
+        lock = client.Lock(self.setting.znode + "/locks/Kazoo")
+        return timed(OPERATIONS, take)
 
     def watched(self, client, with_data):
         """From a change by one client until another's watch was called, or it has read the new data, too."""

@@ -94,14 +94,8 @@ def check_auth():
 
 def logged(what):
     """Awaits a line of the log, and takes all that is there."""
-    wait_until(10, lambda: what in log.read_text()[logged.at:], f"'{what}' in the log")
-    logged.at = len(log.read_text())
-
-
-class Log:
-    def read_text(self):
-        with open('log', encoding='utf-8') as file:
-            return file.read()
+    wait_until(10, lambda: what in mnt.log()[logged.at:], f"'{what}' in the log")
+    logged.at = len(mnt.log())
 
 
 def check_bad():
@@ -200,33 +194,12 @@ def check_many_at_once():
     expect_eq((failures, zk.exists('/busy').aversion), ([], 100), 'setting at once')
 
 
-class Foreground:
-    """A mount whose log is in the file 'log'."""
-
-    def __init__(self, *options):
-        self.path = os.path.join(SCRATCH, 'mnt')
-        os.mkdir(self.path)
-        self.log = open('log', 'w', encoding='utf-8')   # pylint: disable=consider-using-with
-        self.daemon = subprocess.Popen([ZKFS, '-f', *options, servers() + ROOT, self.path], stdin=subprocess.DEVNULL,
-                                       stdout=self.log, stderr=self.log)
-        wait_until(30, lambda: os.path.ismount(self.path), 'the mount')
-
-    def settle(self):
-        os.mkdir(f'{self.path}/.settle')
-        os.rmdir(f'{self.path}/.settle')
-        os.listdir(self.path)
-
-    def unmount(self):
-        wait_until(5, lambda: subprocess.run(['fusermount3', '-u', self.path], check=False).returncode == 0, 'unmounting')
-        expect_eq(self.daemon.wait(30), 0, 'exit status')
-
-
 with Servers(*[word for flag in FLAGS for word in ('--option', f'-Dzookeeper.{flag}')]):
     with client() as zk, client() as alice:
         with os.fdopen(os.open('auth', os.O_CREAT | os.O_WRONLY, 0o600), 'w') as auth:
             auth.write('digest alice:open\n')
-        log, logged.at = Log(), 0
-        mnt = Foreground('-o', f'auth_file={SCRATCH}/auth')
+        logged.at = 0
+        mnt = LoggedMount('mnt', '-o', f'auth_file={SCRATCH}/auth')
         top = mnt.path
         ours = make_digest_acl('alice', 'open', all=True)
         ours_text = f'digest:{ours.id.id}:cdrwa'
@@ -242,5 +215,5 @@ with Servers(*[word for flag in FLAGS for word in ('--option', f'-Dzookeeper.{fl
         check_unsaved()
         check_seen()
         check_many_at_once()
-        expect_eq(re.findall('Sanitizer', log.read_text()), [], 'the log')
+        expect_eq(re.findall('Sanitizer', mnt.log()), [], 'the log')
         mnt.unmount()

@@ -22,7 +22,7 @@ import time
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
-__all__ = ['ROOT', 'SCRATCH', 'TOP', 'ZKFS', 'Mount', 'Servers', 'await_group_end', 'client', 'errno', 'expect_end', 'expect_eq',
+__all__ = ['ROOT', 'SCRATCH', 'TOP', 'ZKFS', 'LoggedMount', 'Mount', 'Servers', 'await_group_end', 'client', 'errno', 'expect_end', 'expect_eq',
            'expect_error', 'fail', 'mount', 'os', 'require', 'servers', 'sessions', 'skip', 'start_verb', 'state_of', 'wait_until']
 
 try:
@@ -194,15 +194,17 @@ class Mount:
         with contextlib.suppress(FileExistsError):  # (a dead mount's directory cannot be looked at)
             os.makedirs(self.path)
         with open(self.path + '.err', 'wb') as file:
-            status = subprocess.run([ZKFS, *options, servers() + root, self.path], check=False,
-                                    stdin=subprocess.DEVNULL, stdout=file, stderr=file).returncode
-        if status:
-            fail(f"cannot mount '{self.path}': exit status {status}")
+            self.start([*options, servers() + root, self.path], {'stdin': subprocess.DEVNULL, 'stdout': file, 'stderr': file})
         if not os.path.ismount(self.path):
             fail(f"zkfs succeeded, but '{self.path}' is not mounted")
         self.pid = find_daemon(self.path)
         if not self.pid:
             fail(f"zkfs succeeded, but no daemon serves '{self.path}'")
+
+    def start(self, words, files):
+        status = subprocess.run([ZKFS, *words], check=False, **files).returncode
+        if status:
+            fail(f"cannot mount '{self.path}': exit status {status}")
 
     def settle(self):
         """Waits until the mount has seen all that others have done so far, for our own change comes after it,
@@ -230,6 +232,22 @@ class Mount:
         # After a failure the runner cleans up, and the failure is what matters.
         if kind is None:
             self.unmount()
+
+
+class LoggedMount(Mount):
+    """Stays in the foreground: its messages are in log() and not in the system's log."""
+
+    def start(self, words, files):
+        self.daemon = subprocess.Popen([ZKFS, '-f', *words], **files)   # pylint: disable=consider-using-with
+        wait_until(60, lambda: os.path.ismount(self.path) or self.daemon.poll() is not None, f"mounting '{self.path}'")
+
+    def log(self):
+        with open(self.path + '.err', encoding='utf-8') as file:
+            return file.read()
+
+    def unmount(self):
+        super().unmount()
+        expect_eq(self.daemon.wait(30), 0, 'exit status')
 
 
 def mount(name='mnt', *options, root=ROOT):
