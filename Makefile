@@ -159,7 +159,7 @@ FUZZ_SECONDS ?= 60
 fuzz_sources := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_programs := $(fuzz_sources:tests/fuzz/%.c=$(BUILD)/%)
 # What they test, and what that needs: they are to be built in seconds.
-fuzz_objects := $(patsubst %,$(BUILD)/%.o,$(addprefix cache/,acl credentials node servers wire util/buf util/bytes util/log) \
+fuzz_objects := $(patsubst %,$(BUILD)/%.o,$(addprefix cache/,acl credentials node servers wire util/buf util/bytes util/clock util/log) \
 	$(addprefix fusefs/,mountpoint names options symlink transaction))
 
 fuzz: FORCE
