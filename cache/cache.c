@@ -711,7 +711,8 @@ static bool make_parts(struct cache *cache, const struct cache_config *config)
 		.credentials = config->credentials,
 		.session_timeout = config->session_timeout,
 		.timeout = config->timeout,
-		.patience = CACHE_PATIENCE_MS,
+		/* well before who waits is told that his time is up */
+		.patience = config->timeout / 2 < CACHE_PATIENCE_MS ? config->timeout / 2 : CACHE_PATIENCE_MS,
 		.handlers = { .epoch = on_epoch,
 			.broken = on_broken,
 			.outage = on_outage,

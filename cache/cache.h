@@ -106,8 +106,8 @@ typedef void cache_node_cb(int error, const struct node_info *info, void *arg);
 /* The znode's Stat (of a directory pzxid may be an older one: events tell no zxid) and its data; -ENOENT. Data that may not be read: success with info->data NULL and info->data_error. */
 int cache_read(struct cache *cache, const char *path, cache_node_cb *done, void *arg);
 
-/* As cache_read, but while no server answers, what was known before: by who has waited for CACHE_PATIENCE_MS, or for as long as any
- * call may, and once servers have been gone for so long, at once. It is never older than what anybody was told, of changes of ours
+/* As cache_read, but while no server answers, what was known before: by who has waited for CACHE_PATIENCE_MS (half of the timeout, if that is less),
+ * or for as long as any call may, and once servers have been gone for so long, at once. It is never older than what anybody was told, of changes of ours
  * too. -EIO: it was known, but is too old now (struct cache_config, stale). */
 enum { CACHE_PATIENCE_MS = 1000 };
 int cache_recall(struct cache *cache, const char *path, cache_node_cb *done, void *arg);

@@ -183,6 +183,13 @@ bool lock_parse(const char *name, struct lock_node *node)
 	return parse_foreign_node(name, node);
 }
 
+bool lock_is_in_directory(const char *name)
+{
+	struct lock_node node = { .last = LOCK_END };
+
+	return parse_directory_node(name, &node);
+}
+
 /* --- Who holds --- */
 
 bool lock_conflicts(const struct lock_node *a, const struct lock_node *b)

@@ -72,6 +72,9 @@ void lock_name_with_number(enum lock_scope scope, size_t index, const struct loc
 /* False: it is no lock node. */
 bool lock_parse(const char *name, struct lock_node *node);
 
+/* Whether it is one of ours in a directory, among its children. */
+bool lock_is_in_directory(const char *name);
+
 /* Whether both cannot be held by different owners. */
 bool lock_conflicts(const struct lock_node *a, const struct lock_node *b);
 

@@ -243,6 +243,12 @@ static bool is_seen(struct announce *announce, const char *path)
 }
 
 /* Of a znode in a directory that somebody may watch. */
+/* What locks are made of is nobody's file, and comes and goes with each. (No listing has the one.) */
+static bool is_of_locks(const char *path)
+{
+	return strcmp(path, LOCK_ROOT) == 0 || lock_is_in_directory(strrchr(path, '/') + 1);
+}
+
 static void announce_child(struct announce *announce, enum cache_change change, const char *parent, const char *path)
 {
 	struct inodes *inodes = announce->mount->inodes;
@@ -271,8 +277,8 @@ void announce_foreign(enum cache_change change, const char *path, void *arg)
 				0); /* its data; it has no name to be told of otherwise */
 		return;
 	}
-	if (strcmp(path, LOCK_ROOT) == 0)
-		return; /* no listing has it either */
+	if (is_of_locks(path))
+		return;
 	parent = parent_path(path);
 	if (parent && is_seen(announce, parent))
 		announce_child(announce, change, parent, path);
@@ -1006,7 +1012,7 @@ static void found_in_gap(enum cache_change change, const char *path, enum kind k
 	void *arg)
 {
 	struct announce *announce = arg;
-	struct item *item = item_new(announce, change, path);
+	struct item *item = is_of_locks(path) ? NULL : item_new(announce, change, path);
 	struct place place;
 
 	if (!item)

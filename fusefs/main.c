@@ -285,11 +285,11 @@ static void free_parts(struct mount *mount)
 		files_stop(mount->files);
 	if (mount->cache)
 		cache_stop(mount->cache);
+	pendings_free(mount->pendings); /* its thread may be answering yet */
 	flocks_free(mount->flocks);
 	files_free(mount->files);
 	if (mount->session)
 		fuse_session_destroy(mount->session);
-	pendings_free(mount->pendings);
 	directories_free(mount->directories);
 	virtuals_free(mount->virtuals);
 	requests_free(mount->requests);

@@ -70,6 +70,7 @@ START_TEST(name_says_it_all)
 		ck_assert_uint_eq(parsed.id.owner, node.id.owner);
 		ck_assert_uint_eq(parsed.id.serial, node.id.serial);
 		ck_assert_uint_eq(parsed.number, node.number);
+		ck_assert(lock_is_in_directory(name) == (scope == LOCK_DIRECTORY));
 	}
 }
 END_TEST
